@@ -1,0 +1,62 @@
+#pragma once
+// Optimisers with PyTorch's semantics: weight decay is added to the gradient (L2, not decoupled).
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/module.h"
+
+namespace concord {
+
+struct SgdOptions {
+  double momentum = 0;
+  double weight_decay = 0;
+};
+struct AdamOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0;
+};
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  // One update of every parameter that has a gradient, which is dropped after it.
+  virtual void step(double learning_rate) = 0;
+  // Everything a resumed run needs, by parameter name: "momentum_buffer/features.0.weight",
+  // "exp_avg/...", "exp_avg_sq/...", and "step" (int64).
+  virtual std::vector<Named<Tensor>> state() const = 0;
+  // Throws when a tensor is missing or of another shape, naming it.
+  virtual void load_state(const std::map<std::string, Tensor>& state) = 0;
+};
+
+// v = momentum v + (g + weight_decay w) (v = g + ... at the first step); w -= lr v.
+std::unique_ptr<Optimizer> make_sgd(std::vector<Named<Tensor>> parameters, const SgdOptions&);
+// g += weight_decay w; m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2;
+// w -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps).  Source: Kingma, Ba, ICLR
+// 2015.
+std::unique_ptr<Optimizer> make_adam(std::vector<Named<Tensor>> parameters, const AdamOptions&);
+
+// The learning rate of each epoch.
+//   "constant"            lr
+//   "logspace:DECADES"    lr * 10^(-DECADES * e / (epochs - 1)): evenly spaced in the logarithm
+//   "step:EPOCHS:FACTOR"  lr * FACTOR^(e / EPOCHS, rounded down)
+class LearningRateSchedule {
+ public:
+  // Throws on a malformed `text`, saying what is accepted.
+  LearningRateSchedule(std::string_view text, double learning_rate, std::int64_t epochs);
+  double at(std::int64_t epoch) const;
+
+ private:
+  enum class Kind { kConstant, kLogspace, kStep } kind_;
+  double learning_rate_;
+  std::int64_t epochs_;
+  double decades_ = 0;
+  std::int64_t step_epochs_ = 1;
+  double step_factor_ = 1;
+};
+
+}  // namespace concord

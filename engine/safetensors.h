@@ -1,0 +1,51 @@
+#pragma once
+// safetensors files: u64 little-endian header length, JSON header, data. Source: the format's
+// specification (names, dtype, shape, data_offsets; __metadata__ of strings).
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/module.h"
+
+namespace concord {
+
+// A file mapped into memory; its tensors refer to the mapping, which lives as long as one of them.
+class SafetensorsFile {
+ public:
+  // Validates the whole header: length <= 100,000,000, offsets that cover the data from 0 without
+  // holes or overlap and end at its length, shape x itemsize equal to each span with overflow
+  // checks, no duplicate keys. Throws naming the file and the tensor.
+  explicit SafetensorsFile(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  bool contains(const std::string& name) const { return tensors_.contains(name); }
+  std::vector<std::string> names() const;
+  // Shares the mapping where the dtype is one of the engine's and the data is aligned; F16 and BF16
+  // are converted to float32 by a copy. Throws for an unknown name (naming those near it) or dtype.
+  Tensor tensor(const std::string& name) const;
+  Shape shape(const std::string& name) const;
+
+ private:
+  struct Entry {
+    std::string dtype;
+    Shape shape;
+    std::size_t begin = 0;
+    std::size_t bytes = 0;
+  };
+  std::filesystem::path path_;
+  std::shared_ptr<void> mapping_;
+  const char* data_ = nullptr;
+  std::map<std::string, std::string> metadata_;
+  std::map<std::string, Entry> tensors_;
+};
+
+// Writes plain copies of the tensors, in the order given: to a temporary file beside `path`,
+// synced, then renamed over it, so that a reader or a crash never sees half a file. Throws naming
+// the file, the cause and (disk full) the bytes needed; the temporary is removed.
+void write_safetensors(const std::filesystem::path& path, const std::vector<Named<Tensor>>& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace concord

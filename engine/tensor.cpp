@@ -1,0 +1,263 @@
+#include "engine/tensor.h"
+
+#include <algorithm>
+
+#include "engine/autograd.h"
+
+namespace concord {
+
+struct Tensor::Storage {
+  Storage(Device on, std::size_t size) : device(on), bytes(size) {
+    // Zero-sized tensors still own a byte, so that data is never null.
+    data = kernels::allocate(device, std::max<std::size_t>(bytes, 1));
+  }
+  Storage(void* borrowed, std::size_t size, std::shared_ptr<void> keep)
+      : data(borrowed), bytes(size), owner(std::move(keep)) {}
+  ~Storage() {
+    if (!owner) kernels::release(device, data, std::max<std::size_t>(bytes, 1));
+  }
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  Device device;
+  void* data = nullptr;
+  std::size_t bytes = 0;
+  std::shared_ptr<void> owner;
+};
+
+struct Tensor::Impl {
+  std::shared_ptr<Storage> storage;
+  std::size_t offset = 0;  // bytes
+  Shape shape;
+  DType dtype = DType::kFloat32;
+  MemoryFormat format = MemoryFormat::kPlain;
+  bool requires_grad = false;
+  Tensor grad;
+  std::shared_ptr<Node> node;
+
+  void* data() const { return static_cast<char*>(storage->data) + offset; }
+};
+
+const Tensor::Impl& Tensor::impl() const {
+  check(impl_ != nullptr, "tensor: an undefined tensor was used");
+  return *impl_;
+}
+
+Tensor Tensor::empty(const Shape& shape, const TensorOptions& options) {
+  check(supports(options.format, shape), "tensor: shape {} cannot be held in {} format",
+        shape.to_string(), name_of(options.format));
+  auto impl = std::make_shared<Impl>();
+  const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * size_of(options.dtype);
+  impl->storage = std::make_shared<Storage>(options.device, bytes);
+  impl->shape = shape;
+  impl->dtype = options.dtype;
+  impl->format = options.format;
+  return Tensor(std::move(impl));
+}
+
+Tensor Tensor::zeros(const Shape& shape, const TensorOptions& options) {
+  Tensor result = empty(shape, options);
+  kernels::zero(options.device, result.view().data, result.bytes());
+  return result;
+}
+
+Tensor Tensor::full(const Shape& shape, double value, const TensorOptions& options) {
+  Tensor result = empty(shape, options);
+  result.fill(value);
+  return result;
+}
+
+template <class T>
+Tensor Tensor::of(const Shape& shape, std::span<const T> values) {
+  check(static_cast<std::int64_t>(values.size()) == shape.numel(),
+        "tensor: {} values given for shape {}", values.size(), shape.to_string());
+  Tensor result = empty(shape, {.dtype = kDTypeOf<T>});
+  std::copy(values.begin(), values.end(), result.data<T>());
+  return result;
+}
+template Tensor Tensor::of(const Shape&, std::span<const float>);
+template Tensor Tensor::of(const Shape&, std::span<const double>);
+template Tensor Tensor::of(const Shape&, std::span<const std::int64_t>);
+template Tensor Tensor::of(const Shape&, std::span<const std::uint8_t>);
+
+Tensor Tensor::borrow(const Shape& shape, DType dtype, void* data, std::shared_ptr<void> owner) {
+  check(owner != nullptr, "tensor: borrowed memory needs an owner");
+  auto impl = std::make_shared<Impl>();
+  const std::size_t bytes = static_cast<std::size_t>(shape.numel()) * size_of(dtype);
+  impl->storage = std::make_shared<Storage>(data, bytes, std::move(owner));
+  impl->shape = shape;
+  impl->dtype = dtype;
+  return Tensor(std::move(impl));
+}
+
+const Shape& Tensor::shape() const { return impl().shape; }
+DType Tensor::dtype() const { return impl().dtype; }
+Device Tensor::device() const { return impl().storage->device; }
+MemoryFormat Tensor::format() const { return impl().format; }
+std::size_t Tensor::bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype()); }
+
+kernels::View Tensor::view() {
+  const Impl& self = impl();
+  return {self.data(), self.dtype, self.format, self.storage->device, self.shape};
+}
+kernels::ConstView Tensor::view() const {
+  const Impl& self = impl();
+  return {self.data(), self.dtype, self.format, self.storage->device, self.shape};
+}
+
+template <class T>
+T* Tensor::data() {
+  return view().as<T>();
+}
+template <class T>
+const T* Tensor::data() const {
+  return view().as<T>();
+}
+template float* Tensor::data();
+template double* Tensor::data();
+template std::int64_t* Tensor::data();
+template std::uint8_t* Tensor::data();
+template const float* Tensor::data() const;
+template const double* Tensor::data() const;
+template const std::int64_t* Tensor::data() const;
+template const std::uint8_t* Tensor::data() const;
+
+double Tensor::item() const {
+  check(numel() == 1, "tensor: item() of a tensor of shape {}", shape().to_string());
+  return to_vector<double>().front();
+}
+
+template <class T>
+std::vector<T> Tensor::to_vector() const {
+  check(device().type == DeviceType::kCpu, "tensor: to_vector() of a tensor on {}",
+        name_of(device()));
+  const Tensor plain = in_format(MemoryFormat::kPlain);
+  std::vector<T> values(static_cast<std::size_t>(numel()));
+  const auto copy = [&](const auto* from) {
+    std::transform(from, from + numel(), values.begin(), [](auto v) { return static_cast<T>(v); });
+  };
+  switch (dtype()) {
+    case DType::kFloat32:
+      copy(plain.data<float>());
+      break;
+    case DType::kFloat64:
+      copy(plain.data<double>());
+      break;
+    case DType::kInt64:
+      copy(plain.data<std::int64_t>());
+      break;
+    case DType::kUInt8:
+      copy(plain.data<std::uint8_t>());
+      break;
+  }
+  return values;
+}
+template std::vector<float> Tensor::to_vector() const;
+template std::vector<double> Tensor::to_vector() const;
+template std::vector<std::int64_t> Tensor::to_vector() const;
+
+Tensor Tensor::to(DType dtype) const {
+  if (dtype == this->dtype()) return *this;
+  Tensor result = empty(shape(), {dtype, device(), format()});
+  result.copy_from(*this);
+  return result;
+}
+
+Tensor Tensor::in_format(MemoryFormat format) const {
+  if (format == this->format()) return *this;
+  Tensor result = empty(shape(), {dtype(), device(), format});
+  result.copy_from(*this);
+  return result;
+}
+
+Tensor Tensor::clone() const {
+  Tensor result = empty(shape(), options());
+  kernels::copy(device(), result.view().data, view().data, bytes());
+  return result;
+}
+
+Tensor Tensor::reshaped(const Shape& shape) const {
+  check(shape.numel() == numel(), "reshape: {} elements of shape {} cannot take shape {}", numel(),
+        this->shape().to_string(), shape.to_string());
+  check(format() == MemoryFormat::kPlain, "reshape: tensor of shape {} is in {} format, not plain",
+        this->shape().to_string(), name_of(format()));
+  auto impl = std::make_shared<Impl>();
+  impl->storage = impl_->storage;
+  impl->offset = impl_->offset;
+  impl->shape = shape;
+  impl->dtype = impl_->dtype;
+  return Tensor(std::move(impl));
+}
+
+Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
+  check(shape().rank() > 0 && 0 <= begin && begin <= end && end <= dim(0),
+        "rows: [{}, {}) of a tensor of shape {}", begin, end, shape().to_string());
+  auto impl = std::make_shared<Impl>();
+  const std::size_t row = dim(0) == 0 ? 0 : bytes() / static_cast<std::size_t>(dim(0));
+  impl->storage = impl_->storage;
+  impl->offset = impl_->offset + static_cast<std::size_t>(begin) * row;
+  impl->shape = shape().with(0, end - begin);
+  impl->dtype = impl_->dtype;
+  impl->format = impl_->format;
+  return Tensor(std::move(impl));
+}
+
+void Tensor::copy_from(const Tensor& from) {
+  check(from.shape() == shape(), "copy: shape {} cannot be copied into shape {}",
+        from.shape().to_string(), shape().to_string());
+  if (from.dtype() == dtype() && from.format() == format()) {
+    kernels::copy(device(), view().data, from.view().data, bytes());
+  } else {
+    kernels::convert(device(), from.view(), view());
+  }
+}
+
+void Tensor::fill(double value) { kernels::fill(device(), value, view()); }
+
+Tensor& Tensor::set_requires_grad(bool requires_grad) {
+  check(impl().node == nullptr, "autograd: only a leaf can require a gradient");
+  check(dtype() == DType::kFloat32 || dtype() == DType::kFloat64,
+        "autograd: a tensor of {} has no gradient", name_of(dtype()));
+  impl_->requires_grad = requires_grad;
+  return *this;
+}
+bool Tensor::requires_grad() const { return impl().requires_grad; }
+bool Tensor::tracked() const {
+  return impl_ != nullptr && (impl_->requires_grad || impl_->node != nullptr);
+}
+const Tensor& Tensor::grad() const { return impl().grad; }
+void Tensor::set_grad(Tensor grad) {
+  impl();
+  impl_->grad = std::move(grad);
+}
+
+Tensor Tensor::detach() const {
+  auto copy = std::make_shared<Impl>();
+  copy->storage = impl().storage;
+  copy->offset = impl_->offset;
+  copy->shape = impl_->shape;
+  copy->dtype = impl_->dtype;
+  copy->format = impl_->format;
+  return Tensor(std::move(copy));
+}
+
+bool Tensor::unique() const {
+  return impl_.use_count() == 1 && impl().storage.use_count() == 1 && !impl_->storage->owner;
+}
+bool Tensor::shares_storage(const Tensor& other) const {
+  return impl().storage == other.impl().storage;
+}
+
+const std::shared_ptr<Node>& Tensor::node() const { return impl().node; }
+void Tensor::set_node(std::shared_ptr<Node> node) {
+  impl();
+  impl_->node = std::move(node);
+}
+
+Tensor empty_like(const Tensor& like) { return Tensor::empty(like.shape(), like.options()); }
+Tensor zeros_like(const Tensor& like) { return Tensor::zeros(like.shape(), like.options()); }
+Tensor reuse_or_empty_like(Tensor& tensor) {
+  return tensor.unique() ? std::move(tensor) : empty_like(tensor);
+}
+
+}  // namespace concord

@@ -1,0 +1,121 @@
+#pragma once
+// Tensor: a handle on reference-counted, dense storage with dtype, device, logical shape and memory
+// format, and its place in the autograd graph (engine/autograd.h). Copying a Tensor copies the
+// handle.
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kernels/memory.h"
+#include "kernels/shape.h"
+#include "kernels/view.h"
+
+namespace concord {
+
+class Node;
+
+struct TensorOptions {
+  DType dtype = DType::kFloat32;
+  Device device = {};
+  MemoryFormat format = MemoryFormat::kPlain;
+};
+
+class Tensor {
+ public:
+  // Undefined: stands for "no tensor"; only defined() and assignment may be used.
+  Tensor() = default;
+
+  // Uninitialised. Throws if the format does not support the shape.
+  static Tensor empty(const Shape& shape, const TensorOptions& options = {});
+  static Tensor zeros(const Shape& shape, const TensorOptions& options = {});
+  static Tensor full(const Shape& shape, double value, const TensorOptions& options = {});
+  // Copies `values` in row-major order; T is float, double, int64 or uint8. Throws unless they are
+  // shape.numel().
+  template <class T>
+  static Tensor of(const Shape& shape, std::span<const T> values);
+  template <class T>
+  static Tensor of(const Shape& shape, const std::vector<T>& values) {
+    return of(shape, std::span<const T>(values));
+  }
+  // Refers to memory that `owner` keeps alive (a mapped file). Read-only by convention.
+  static Tensor borrow(const Shape& shape, DType dtype, void* data, std::shared_ptr<void> owner);
+
+  bool defined() const { return impl_ != nullptr; }
+  const Shape& shape() const;
+  std::int64_t dim(std::size_t axis) const { return shape()[axis]; }
+  std::int64_t numel() const { return shape().numel(); }
+  DType dtype() const;
+  Device device() const;
+  MemoryFormat format() const;
+  TensorOptions options() const { return {dtype(), device(), format()}; }
+  std::size_t bytes() const;
+
+  // Elements in memory order (row-major only for kPlain); throws if T is not the dtype.
+  template <class T>
+  T* data();
+  template <class T>
+  const T* data() const;
+  // The only element of a tensor with numel() == 1, as double.
+  double item() const;
+  // All elements in row-major order of the logical shape, as T; for tests and small results.
+  template <class T>
+  std::vector<T> to_vector() const;
+
+  kernels::View view();
+  kernels::ConstView view() const;
+
+  // Data only, outside the graph: a new tensor, or this one when nothing changes.
+  Tensor to(DType dtype) const;
+  Tensor in_format(MemoryFormat format) const;
+  // A copy of its own storage.
+  Tensor clone() const;
+  // The same storage under another shape with as many elements; plain format only.
+  Tensor reshaped(const Shape& shape) const;
+  // Samples [begin, end) of axis 0, sharing storage.
+  Tensor rows(std::int64_t begin, std::int64_t end) const;
+  // Copies the elements of `from` (equal shape; any format and floating dtype) into this storage.
+  void copy_from(const Tensor& from);
+  void fill(double value);
+
+  // --- autograd ---
+  // Whether gradients of this leaf are wanted. Throws when set on the result of an operation.
+  Tensor& set_requires_grad(bool requires_grad);
+  bool requires_grad() const;
+  // Whether the graph continues behind this tensor: a leaf that requires one or a recorded result.
+  bool tracked() const;
+  // The accumulated gradient of a leaf; undefined before the first backward pass.
+  const Tensor& grad() const;
+  void set_grad(Tensor grad);
+  // The same storage, outside the graph.
+  Tensor detach() const;
+  // d(this)/d(leaves), weighted by `cotangent` (of this shape; 1 for a single element when left
+  // out), added to grad() of every leaf that requires one. The graph is consumed, buffers being
+  // freed as soon as their operation is done. Throws if the graph was consumed before.
+  void backward(const Tensor& cotangent = {}) const;
+
+  // True when no other handle and no other tensor uses this storage: it may be overwritten.
+  bool unique() const;
+  // Whether the two share storage.
+  bool shares_storage(const Tensor& other) const;
+
+  const std::shared_ptr<Node>& node() const;
+  void set_node(std::shared_ptr<Node> node);
+
+ private:
+  struct Storage;
+  struct Impl;
+  explicit Tensor(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  const Impl& impl() const;
+
+  std::shared_ptr<Impl> impl_;
+};
+
+// Uninitialised, with the shape, dtype, device and format of `like`.
+Tensor empty_like(const Tensor& like);
+Tensor zeros_like(const Tensor& like);
+// `tensor` itself when nobody else uses it, otherwise empty_like(tensor): where an operation may
+// write its result over an argument that it was given for good.
+Tensor reuse_or_empty_like(Tensor& tensor);
+
+}  // namespace concord

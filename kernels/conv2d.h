@@ -1,0 +1,52 @@
+#pragma once
+
+#include "kernels/kernel.h"
+
+namespace concord {
+
+struct Size2d {
+  std::int64_t height = 1;
+  std::int64_t width = 1;
+  friend bool operator==(const Size2d&, const Size2d&) = default;
+};
+
+// How a convolution is computed. kAuto is a fixed rule of the shapes (docs:
+// kernels/cpu/conv2d.cpp), not a race, so that a seed fixes the bits.
+enum class ConvolutionAlgorithm : std::uint8_t { kAuto, kDirect, kWinograd };
+
+struct Conv2dOptions {
+  Size2d stride = {1, 1};
+  Size2d padding = {0, 0};
+  Size2d dilation = {1, 1};
+  std::int64_t groups = 1;
+};
+
+namespace kernels {
+
+// The process-wide choice (--convolution auto|direct|winograd).
+ConvolutionAlgorithm convolution_algorithm();
+void set_convolution_algorithm(ConvolutionAlgorithm algorithm);
+
+// The memory formats in which the device computes this convolution best.
+struct Conv2dFormats {
+  MemoryFormat input = MemoryFormat::kPlain;
+  MemoryFormat output = MemoryFormat::kPlain;
+};
+inline Kernel<Conv2dFormats(const Shape& x, MemoryFormat x_format, DType dtype, const Shape& weight,
+                            const Conv2dOptions& options)>
+    conv2d_formats{"conv2d_formats"};
+
+// Operands in the formats above; weight, bias and their gradients plain. The formula stands in
+// engine/ops/conv2d.h. Results are overwritten.
+inline Kernel<void(ConstView x, ConstView weight, ConstView bias, const Conv2dOptions& options,
+                   View y)>
+    conv2d_forward{"conv2d_forward"};
+inline Kernel<void(ConstView dy, ConstView weight, const Conv2dOptions& options, View dx)>
+    conv2d_backward_data{"conv2d_backward_data"};
+// d_bias may be absent.
+inline Kernel<void(ConstView x, ConstView dy, const Conv2dOptions& options, View d_weight,
+                   View d_bias)>
+    conv2d_backward_weights{"conv2d_backward_weights"};
+
+}  // namespace kernels
+}  // namespace concord

@@ -1,0 +1,61 @@
+#pragma once
+// A kernel is declared once, device-independently, and defined per device:
+//
+//   kernels/relu.h        inline Kernel<void(ConstView x, View y)> relu_forward{"relu_forward"};
+//   kernels/cpu/relu.cpp  const Registration cpu{relu_forward, DeviceType::kCpu, relu_forward_cpu};
+//   engine/ops/relu.cpp   kernels::relu_forward(x.device(), x.view(), y.view());
+//
+// There is no table to edit. A device without a definition is an error that names both; nothing
+// falls back to another device.
+
+#include <array>
+#include <utility>
+
+#include "kernels/view.h"
+
+namespace concord::kernels {
+
+template <class Signature>
+class Kernel;
+
+template <class Result, class... Args>
+class Kernel<Result(Args...)> {
+ public:
+  using Function = Result (*)(Args...);
+
+  constexpr explicit Kernel(const char* name) : name_(name) {}
+  Kernel(const Kernel&) = delete;
+  Kernel& operator=(const Kernel&) = delete;
+
+  // Runs the definition for `device`; throws if there is none.
+  template <class... Given>
+  Result operator()(Device device, Given&&... args) const {
+    const Function function = table_[static_cast<std::size_t>(device.type)];
+    check(function != nullptr, "{}: this build has no kernel for device {}", name_,
+          concord::name_of(device));
+    return function(std::forward<Given>(args)...);
+  }
+
+  const char* name() const { return name_; }
+  bool available(DeviceType type) const {
+    return table_[static_cast<std::size_t>(type)] != nullptr;
+  }
+  void define(DeviceType type, Function function) {
+    table_[static_cast<std::size_t>(type)] = function;
+  }
+
+ private:
+  const char* name_;
+  std::array<Function, kDeviceTypes> table_{};
+};
+
+// Defines a kernel for a device when the program starts.
+struct Registration {
+  template <class Signature>
+  Registration(Kernel<Signature>& kernel, DeviceType type,
+               typename Kernel<Signature>::Function function) {
+    kernel.define(type, function);
+  }
+};
+
+}  // namespace concord::kernels

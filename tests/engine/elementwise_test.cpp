@@ -1,0 +1,88 @@
+#include <limits>
+
+#include "engine/ops/activation.h"
+#include "engine/ops/arithmetic.h"
+#include "tests/gradient_check.h"
+
+namespace concord {
+namespace {
+
+using test::check_case;
+using test::random_tensor;
+
+const std::vector<Shape> kShapes = {{1, 1, 1, 1}, {2, 3, 5, 7}, {3, 16, 2, 3}, {5}, {2, 1025}};
+
+TEST(Elementwise, Gradients) {
+  for (const Shape& shape : kShapes) {
+    const std::string at = " " + shape.to_string();
+    const Tensor a = random_tensor(shape, 1, -2, 2, 0.01);
+    const Tensor b = random_tensor(shape, 2);
+    check_case({"relu" + at, [](const auto& in) { return relu(in[0]); }, {a}});
+    check_case({"sigmoid" + at, [](const auto& in) { return sigmoid(in[0]); }, {a}});
+    check_case({"add" + at, [](const auto& in) { return add(in[0], in[1]); }, {a, b}});
+    check_case({"subtract" + at, [](const auto& in) { return subtract(in[0], in[1]); }, {a, b}});
+    check_case({"multiply" + at, [](const auto& in) { return multiply(in[0], in[1]); }, {a, b}});
+    check_case({"scale" + at, [](const auto& in) { return scale(in[0], -2.5); }, {a}});
+    check_case({"sum" + at, [](const auto& in) { return sum(in[0]); }, {a}});
+    check_case({"mean" + at, [](const auto& in) { return mean(in[0]); }, {a}});
+  }
+}
+
+TEST(Elementwise, ReluKeepsNan) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const auto y = relu(Tensor::of<float>({3}, {nan, -1.0F, 2.0F})).to_vector<float>();
+  EXPECT_TRUE(std::isnan(y[0]));
+  EXPECT_EQ(y[1], 0.0F);
+  EXPECT_EQ(y[2], 2.0F);
+}
+
+TEST(Elementwise, ShapesMustAgree) {
+  EXPECT_THROW(add(Tensor::zeros({2, 3}), Tensor::zeros({3, 2})), Error);
+  EXPECT_THROW(add(Tensor::zeros({2}), Tensor::zeros({2}, {.dtype = DType::kFloat64})), Error);
+}
+
+TEST(Autograd, SharedInputAccumulates) {
+  Tensor a = Tensor::of<double>({2}, {3.0, -4.0});
+  a.set_requires_grad(true);
+  sum(multiply(a, add(a, a))).backward();  // d(2 a^2)/da = 4 a
+  EXPECT_EQ(a.grad().to_vector<double>(), (std::vector<double>{12.0, -16.0}));
+  sum(a).backward();
+  EXPECT_EQ(a.grad().to_vector<double>(), (std::vector<double>{13.0, -15.0}));
+}
+
+TEST(Autograd, SecondBackwardIsRefused) {
+  Tensor a = Tensor::of<double>({1}, {3.0});
+  a.set_requires_grad(true);
+  const Tensor y = multiply(a, a);
+  y.backward();
+  EXPECT_THROW(y.backward(), Error);
+}
+
+TEST(Autograd, NoGradRecordsNothing) {
+  Tensor a = Tensor::of<double>({1}, {3.0});
+  a.set_requires_grad(true);
+  {
+    const NoGradGuard no_grad;
+    EXPECT_FALSE(relu(a).tracked());
+  }
+  EXPECT_TRUE(relu(a).tracked());
+}
+
+TEST(Autograd, BuffersAreFreedDuringBackward) {
+  const std::int64_t count = 1 << 20;
+  Tensor a = Tensor::full({count}, 0.5);
+  a.set_requires_grad(true);
+  const auto in_use = [] { return kernels::memory_statistics(Device{}).in_use; };
+  const std::size_t before = in_use();
+  Tensor y = a;
+  for (int i = 0; i < 8; ++i) y = sigmoid(y);
+  y = sum(y);
+  const std::size_t recorded = in_use() - before;
+  y.backward();
+  EXPECT_GE(recorded, 8U * 4 * count);
+  // The gradient of a is all that is left, though y is still held.
+  EXPECT_LE(in_use() - before, 4U * count + 4096);
+}
+
+}  // namespace
+}  // namespace concord
