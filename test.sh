@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds everything with warnings as errors, checks the formatting and
+# runs every test. Ends with ctest's summary. Extra arguments go to ctest.
+set -euo pipefail
+cd "$(dirname "$0")"
+. cmake/bootstrap.sh
+install_packages "${concord_build_packages[@]}" "${concord_test_packages[@]}"
+
+sources=$(find engine kernels models data tools tests -name '*.h' -o -name '*.cpp' -o -name '*.cu')
+echo "$sources" | xargs clang-format --dry-run --Werror
+
+configure --preset release -DCONCORD_TESTS=ON
+cmake --build build
+ctest --test-dir build --output-on-failure "$@"
