@@ -1,0 +1,98 @@
+#include "tools/common/terminal.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+
+namespace concord::tool {
+namespace {
+
+bool is_quiet = false;
+std::mutex mutex;
+std::string live_text;
+
+bool is_set(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0';
+}
+
+std::size_t columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void erase_live() {
+  if (!live_text.empty()) std::fputs("\r\x1b[K", stderr);
+}
+
+void write_line(const std::string& prefix, const char* paint, const std::string& text) {
+  const std::lock_guard lock(mutex);
+  erase_live();
+  const bool painted = paint != nullptr && colour();
+  std::fprintf(stderr, "%s%s%s%s\n", painted ? paint : "", prefix.c_str(), painted ? "\x1b[0m" : "",
+               text.c_str());
+  if (!live_text.empty()) std::fputs(live_text.c_str(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace
+
+void set_quiet(bool quiet) { is_quiet = quiet; }
+bool quiet() { return is_quiet; }
+
+bool live_terminal() {
+  static const bool live = [] {
+    const char* terminal = std::getenv("TERM");
+    return isatty(STDERR_FILENO) == 1 && terminal != nullptr && std::string(terminal) != "dumb";
+  }();
+  return live;
+}
+
+bool colour() {
+  static const bool wanted = live_terminal() && !is_set("NO_COLOR");
+  return wanted;
+}
+
+void write_note(const std::string& text) {
+  if (!is_quiet) write_line("", nullptr, text);
+}
+void write_warning(const std::string& text) { write_line("warning: ", "\x1b[33m", text); }
+void write_error(const std::string& text) { write_line("error: ", "\x1b[31m", text); }
+
+void write_live(const std::string& text) {
+  if (!live_terminal() || is_quiet) return;
+  const std::lock_guard lock(mutex);
+  erase_live();
+  live_text = text.substr(0, columns() - 1);
+  std::fputs(live_text.c_str(), stderr);
+  std::fflush(stderr);
+}
+
+std::string Table::to_string() const {
+  std::vector<std::size_t> widths;
+  for (const auto& cells : rows_) {
+    widths.resize(std::max(widths.size(), cells.size()));
+    for (std::size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
+  }
+  std::string text;
+  for (const auto& cells : rows_) {
+    std::string line;
+    for (std::size_t i = 0; i < cells.size(); ++i)
+      line += i == 0 ? fmt::format("{:<{}}", cells[i], widths[i])
+                     : fmt::format("  {:>{}}", cells[i], widths[i]);
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+void Table::print() const {
+  write_live("");
+  std::fputs(to_string().c_str(), stdout);
+}
+
+}  // namespace concord::tool

@@ -1,0 +1,49 @@
+#pragma once
+// What a person reads: messages on stderr, result tables on stdout.
+
+#include <fmt/core.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace concord::tool {
+
+// --quiet: no notes and no progress; warnings and errors stay.
+void set_quiet(bool quiet);
+bool quiet();
+// Whether stderr is a terminal that a live line can be drawn on.
+bool live_terminal();
+// Whether colour is wanted: a terminal, and NO_COLOR is not set.
+bool colour();
+
+// Lines on stderr; a live progress line is moved out of their way.
+void write_note(const std::string& text);     // not under --quiet
+void write_warning(const std::string& text);  // "warning: ..."
+void write_error(const std::string& text);    // "error: ..."
+// Replaces the live line of a terminal; an empty text removes it.
+void write_live(const std::string& text);
+
+template <class... Args>
+void note(fmt::format_string<Args...> format, Args&&... args) {
+  write_note(fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void warn(fmt::format_string<Args...> format, Args&&... args) {
+  write_warning(fmt::format(format, std::forward<Args>(args)...));
+}
+
+// A small table: the first column aligned left, the others right.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}
+  void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  std::string to_string() const;
+  // To stdout.
+  void print() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+}  // namespace concord::tool
