@@ -1,0 +1,47 @@
+#pragma once
+// Classifiers in files, and how good they are.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "models/network.h"
+
+namespace concord::tool {
+
+// A network read from a checkpoint, with what the file says of it.
+struct SavedNetwork {
+  std::shared_ptr<Network> network;      // in evaluation mode
+  std::vector<std::string> class_names;  // empty in a file that Concord did not write
+  int image_size = 0;                    // 0 likewise
+  std::shared_ptr<random::Generator> generator;
+};
+
+// Builds the network that the file's configuration names and loads it. `arch`, where not empty, is
+// used instead; a bare state dict needs it (the number of classes is that of the last layer).
+// Throws naming the first tensor that does not fit.
+SavedNetwork load_network(const std::string& weights, const std::string& arch = "");
+
+// How many classes the network scores above `label` (or as high, with a lower index) in row `row`
+// of logits [N,M]: 0 is a top-1 hit.
+std::int64_t rank_of_label(const Tensor& logits, std::int64_t row, std::int64_t label);
+
+// Rewrites the labels of `set` as indices into `class_names`, by the names of the classes; -1 for a
+// class that is not there. Returns the first missing class, or an empty string.
+std::string match_classes(ImageSet& set, const std::vector<std::string>& class_names);
+
+struct Accuracy {
+  std::int64_t samples = 0;
+  double loss = 0;  // cross-entropy, mean over the samples
+  double top1 = 0;  // shares, 0..1
+  double top5 = 0;
+};
+
+// Runs the network in evaluation mode over one epoch of the loader. `each`, where given, sees every
+// batch and its logits. Throws Interrupted on a signal.
+Accuracy evaluate_classifier(Network& network, Loader& loader,
+                             const std::function<void(const Batch&, const Tensor&)>& each = {});
+
+}  // namespace concord::tool

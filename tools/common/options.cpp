@@ -1,0 +1,181 @@
+#include "tools/common/options.h"
+
+#include <algorithm>
+#include <cmath>
+#include <thread>
+
+#include "data/files.h"
+#include "kernels/conv2d.h"
+#include "kernels/parallel.h"
+#include "tools/common/tensorboard.h"
+#include "tools/common/terminal.h"
+
+namespace concord::tool {
+namespace {
+
+constexpr double kMost = 1e9;  // of counts: far above sense, far below overflow
+
+CLI::Validator device_word() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        const bool indexed =
+            text.starts_with("cuda:") && text.size() > 5 && text.size() < 9 &&
+            std::all_of(text.begin() + 5, text.end(), [](char c) { return c >= '0' && c <= '9'; });
+        if (text == "auto" || text == "cpu" || text == "cuda" || indexed) return "";
+        return text + " is none of: auto, cpu, cuda, cuda:N";
+      },
+      "", "device");
+}
+
+// Whether the text is a schedule is known to LearningRateSchedule alone.
+CLI::Validator schedule_text() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        try {
+          LearningRateSchedule(text, 1, 2);
+          return "";
+        } catch (const Error& error) {
+          return error.what();
+        }
+      },
+      "", "schedule");
+}
+
+}  // namespace
+
+void add_device_options(CommandLine& line, DeviceOptions& options) {
+  line.option("--device", options.device, "auto, cpu or cuda[:N]", device_word());
+  line.option("--precision", options.precision, "of convolutions and products: fp32, tf32 or bf16",
+              one_of({"fp32", "tf32", "bf16"}));
+  line.option("--threads", options.threads, "threads that compute; 0 = one per core",
+              in_range(0, 1024));
+  line.option("--convolution", options.convolution,
+              "algorithm of 3x3 convolutions: auto, direct or winograd",
+              one_of({"auto", "direct", "winograd"}));
+}
+
+Device apply(DeviceOptions& options) {
+  const bool has_cuda = kernels::allocate.available(DeviceType::kCuda);
+  if (options.device == "auto") options.device = has_cuda ? "cuda:0" : "cpu";
+  Device device;
+  if (options.device.starts_with("cuda")) {
+    check(has_cuda, "--device {}: this build has no CUDA; use --device cpu, or build with nvcc",
+          options.device);
+    device.type = DeviceType::kCuda;
+    if (options.device.size() > 5) device.index = std::stoi(options.device.substr(5));
+  }
+  check(options.precision == "fp32" || device.type == DeviceType::kCuda,
+        "--precision {}: needs a CUDA device, and this {}; use --precision fp32", options.precision,
+        has_cuda ? "run is on the CPU" : "build has no CUDA");
+  if (options.threads == 0)
+    options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  set_thread_count(options.threads);
+  kernels::set_convolution_algorithm(options.convolution == "direct" ? ConvolutionAlgorithm::kDirect
+                                     : options.convolution == "winograd"
+                                         ? ConvolutionAlgorithm::kWinograd
+                                         : ConvolutionAlgorithm::kAuto);
+  return device;
+}
+
+void add_output_options(CommandLine& line, RunOptions& options, const std::string& what) {
+  line.option("--output-dir", options.output_dir, what);
+  line.flag("--force", options.force,
+            "write into a folder that is not empty; Concord's own files there are replaced, others "
+            "stay");
+  add_quiet_option(line, options);
+}
+
+void add_quiet_option(CommandLine& line, RunOptions& options) {
+  line.flag("--quiet", options.quiet, "no progress and no notes, only results and warnings");
+  line.app().parse_complete_callback([&options] { set_quiet(options.quiet); });
+}
+
+void add_seed_option(CommandLine& line, RunOptions& options) {
+  line.option("--seed", options.seed, "fixes initial weights, order of the images and dropout");
+}
+
+void add_resume_option(CommandLine& line, RunOptions& options) {
+  line.flag("--resume", options.resume,
+            "go on from last.safetensors in the output folder, to the same bits as without the "
+            "break");
+}
+
+void add_batch_size_option(CommandLine& line, std::int64_t& batch_size) {
+  line.option("--batch-size", batch_size, "images a step", in_range(1, 1e6));
+}
+
+void add_image_options(CommandLine& line, ImageOptions& options,
+                       const std::string& image_size_help) {
+  line.option("--data", options.data,
+              "folder with train/ and val/ (or test/) of class folders, or of class folders alone");
+  line.option("--image-size", options.image_size, image_size_help, in_range(1, 4096));
+  add_batch_size_option(line, options.batch_size);
+  line.option("--workers", options.workers, "threads that decode images", in_range(1, 256));
+  line.flag("--strict", options.strict,
+            "an unreadable image ends the run instead of being skipped");
+  line.option("--max-megapixels", options.max_megapixels,
+              "images with more pixels are refused unread", in_range(0.001, 4000));
+  line.option("--cache", options.cache_mib, "memory for decoded images in MiB, 0 = none",
+              in_range(0, 1e7));
+}
+
+LoaderOptions loader_options(const ImageOptions& options) {
+  LoaderOptions loader;
+  loader.image_size = options.image_size;
+  loader.batch_size = options.batch_size;
+  loader.workers = options.workers;
+  loader.strict = options.strict;
+  loader.max_pixels = std::llround(options.max_megapixels * 1e6);
+  loader.cache_bytes = static_cast<std::size_t>(options.cache_mib * 1024 * 1024);
+  loader.warn = [](const std::string& problem) { write_warning(problem + "; skipped"); };
+  return loader;
+}
+
+ImageSet read_split(const std::string& data, const std::string& split) {
+  ImageFolder folder = read_image_folder(data);
+  if (split == "train") return std::move(folder.train);
+  check(folder.validation.has_value(),
+        "{}: has no val/ or test/ folder; use --split train, or name a folder with train/ and val/",
+        data);
+  return std::move(*folder.validation);
+}
+
+std::string fingerprint(const ImageSet& set) {
+  std::string names;
+  for (const std::string& name : set.classes) names += name + '\n';
+  for (const ImageSample& sample : set.samples)
+    names += sample.path.lexically_relative(set.root).generic_string() + '\n';
+  return fmt::format("{} images of {} classes, names {:08x}", set.samples.size(),
+                     set.classes.size(), crc32c(names));
+}
+
+void add_optimizer_options(CommandLine& line, OptimizerOptions& options) {
+  line.option("--epochs", options.epochs, "passes over the training data", in_range(1, kMost));
+  line.option("--optimizer", options.optimizer, "sgd or adam", one_of({"sgd", "adam"}));
+  line.option("--lr", options.lr, "learning rate of the first epoch", above(0));
+  line.option("--lr-schedule", options.lr_schedule,
+              "logspace:DECADES, step:EPOCHS:FACTOR or constant", schedule_text());
+  line.option("--momentum", options.momentum, "of sgd", in_range(0, 1));
+  line.option("--weight-decay", options.weight_decay, "added to the gradient, times the weight",
+              in_range(0, kMost));
+}
+
+void add_settings(nlohmann::ordered_json& settings, const OptimizerOptions& options) {
+  settings["--optimizer"] = options.optimizer;
+  settings["--lr"] = options.lr;
+  settings["--lr-schedule"] = options.lr_schedule;
+  if (options.optimizer == "sgd") settings["--momentum"] = options.momentum;
+  settings["--weight-decay"] = options.weight_decay;
+  // More epochs leave those already done as they were, unless the schedule is stretched over them.
+  if (options.lr_schedule.starts_with("logspace")) settings["--epochs"] = options.epochs;
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
+                                          std::vector<Named<Tensor>> parameters) {
+  if (options.optimizer == "adam")
+    return make_adam(std::move(parameters), {.weight_decay = options.weight_decay});
+  return make_sgd(std::move(parameters),
+                  {.momentum = options.momentum, .weight_decay = options.weight_decay});
+}
+
+}  // namespace concord::tool

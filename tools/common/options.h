@@ -1,0 +1,78 @@
+#pragma once
+// Options that mean the same in every program, in groups that a program picks from.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/image_folder.h"
+#include "data/loader.h"
+#include "engine/optimizer.h"
+#include "tools/common/program.h"
+
+namespace concord::tool {
+
+// --device --precision --threads --convolution
+struct DeviceOptions {
+  std::string device = "auto";
+  std::string precision = "fp32";
+  int threads = 0;
+  std::string convolution = "auto";
+};
+void add_device_options(CommandLine& line, DeviceOptions& options);
+// Sets up the process and writes what "auto" and 0 came to back into `options`. Throws when this
+// build or machine lacks the device or precision.
+Device apply(DeviceOptions& options);
+
+// --output-dir --seed --force --quiet, and --resume where a run has epochs.
+struct RunOptions {
+  std::string output_dir;
+  std::uint64_t seed = 0;
+  bool resume = false;
+  bool force = false;
+  bool quiet = false;
+};
+void add_output_options(CommandLine& line, RunOptions& options, const std::string& what);
+void add_seed_option(CommandLine& line, RunOptions& options);
+void add_resume_option(CommandLine& line, RunOptions& options);
+void add_quiet_option(CommandLine& line, RunOptions& options);
+
+// --data --image-size --batch-size --workers --strict --max-pixels --cache
+struct ImageOptions {
+  std::string data;
+  int image_size = 224;
+  std::int64_t batch_size = 128;
+  int workers = 2;
+  bool strict = false;
+  double max_megapixels = 67;
+  double cache_mib = 1024;
+};
+// `image_size_help` says where the default comes from.
+void add_image_options(CommandLine& line, ImageOptions& options,
+                       const std::string& image_size_help);
+void add_batch_size_option(CommandLine& line, std::int64_t& batch_size);
+// What a loader needs of these; its warnings go to the terminal.
+LoaderOptions loader_options(const ImageOptions& options);
+// The asked-for split of the folder: "train", or "val" (val/ or test/). Throws naming the folder
+// when there is no validation split.
+ImageSet read_split(const std::string& data, const std::string& split);
+// A short text that changes when the images (class names, file names) do; for --resume.
+std::string fingerprint(const ImageSet& set);
+
+// --optimizer --lr --lr-schedule --momentum --weight-decay --epochs
+struct OptimizerOptions {
+  std::string optimizer = "sgd";
+  double lr = 0.01;
+  std::string lr_schedule = "logspace:2";
+  double momentum = 0.9;
+  double weight_decay = 1e-4;
+  std::int64_t epochs = 300;
+};
+void add_optimizer_options(CommandLine& line, OptimizerOptions& options);
+// Those that change the result, into `settings` by option name.
+void add_settings(nlohmann::ordered_json& settings, const OptimizerOptions& options);
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,
+                                          std::vector<Named<Tensor>> parameters);
+
+}  // namespace concord::tool

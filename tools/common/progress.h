@@ -1,0 +1,39 @@
+#pragma once
+// How far a long piece of work is: one live line on a terminal; elsewhere only the lines that the
+// program notes.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace concord::tool {
+
+// "47 s", "3 min 05 s", "2 h 11 min".
+std::string duration(double seconds);
+
+class Progress {
+ public:
+  // `what` in a word or two; `total` and update()'s `done` count in `unit` ("images").
+  Progress(std::string what, std::int64_t total, std::string unit);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // `status` is put between the position and the rate ("loss 0.123"). Drawn ten times a second at
+  // most.
+  void update(std::int64_t done, const std::string& status = "");
+  // What was done before this process began (a resumed run), which the rate must not count.
+  void begin_at(std::int64_t done) { begun_at_ = done; }
+  double seconds() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string what_;
+  std::int64_t total_;
+  std::string unit_;
+  std::int64_t begun_at_ = 0;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point drawn_{};
+};
+
+}  // namespace concord::tool

@@ -1,0 +1,103 @@
+#include "tools/common/run_directory.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "data/files.h"
+#include "tools/common/terminal.h"
+
+namespace concord::tool {
+namespace fs = std::filesystem;
+
+namespace {
+
+bool matches(const std::string& name, const std::vector<std::string>& patterns) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+    return pattern.ends_with('*') ? name.starts_with(pattern.substr(0, pattern.size() - 1))
+                                  : name == pattern;
+  });
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(const RunOptions& options, const std::vector<std::string>& owned)
+    : path_(options.output_dir) {
+  check_usage(!options.output_dir.empty(), "--output-dir is required");
+  check_usage(!(options.resume && options.force), "--resume and --force exclude each other");
+  std::error_code error;
+  if (fs::exists(path_, error)) {
+    check(fs::is_directory(path_, error), "{}: exists and is not a folder; name another one",
+          path_.string());
+    const fs::directory_iterator entries(path_, error);
+    check(!error, "{}: cannot be read: {}", path_.string(), error.message());
+    const bool empty = entries == fs::directory_iterator{};
+    check(empty || options.resume || options.force,
+          "{}: is not empty; go on with --resume, replace with --force, or name another folder",
+          path_.string());
+    if (options.force)
+      for (const fs::directory_entry& entry : fs::directory_iterator(path_))
+        if (entry.is_regular_file(error) && matches(entry.path().filename().string(), owned))
+          check(fs::remove(entry.path(), error), "{}: cannot be removed: {}", entry.path().string(),
+                error.message());
+  } else {
+    check(!error, "{}: cannot be created: {}", path_.string(), error.message());
+    created_ = fs::create_directories(path_, error);
+    check(!error, "{}: cannot be created: {}", path_.string(), error.message());
+  }
+  if (::access(path_.c_str(), W_OK | X_OK) != 0) {
+    const int cause = errno;
+    fail("{}: cannot be written: {}", path_.string(), std::strerror(cause));
+  }
+  resuming_ = options.resume && fs::exists(last(), error);
+  if (options.resume && !resuming_)
+    note("{}: holds no last.safetensors to resume from; starting at epoch 1", path_.string());
+}
+
+RunDirectory::~RunDirectory() {
+  std::error_code error;
+  if (created_ && fs::is_empty(path_, error) && !error) fs::remove(path_, error);
+}
+
+void RunDirectory::write_config(const CommandLine& line,
+                                const nlohmann::ordered_json& extra) const {
+  nlohmann::ordered_json config;
+  config["program"] = line.text().name;
+  config["version"] = CONCORD_VERSION;
+  config["command"] = line.command();
+  config["options"] = line.values();
+  for (const auto& [name, value] : extra.items()) config[name] = value;
+  write_file(path_ / "config.json", config.dump(2) + "\n");
+}
+
+void RunDirectory::append_metrics(const nlohmann::ordered_json& object) {
+  const std::string text = object.dump() + "\n";
+  const int file = ::open(metrics().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  check(file >= 0, "{}: cannot be written: {}", metrics().string(), std::strerror(errno));
+  const off_t before = ::lseek(file, 0, SEEK_END);
+  errno = ENOSPC;
+  const bool good = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const int cause = errno;
+  const bool taken_back = good || ::ftruncate(file, before) == 0;
+  ::close(file);
+  check(good, "{}: writing {} bytes failed: {}{}", metrics().string(), text.size(),
+        std::strerror(cause), taken_back ? "" : " (the last line is torn)");
+}
+
+void RunDirectory::truncate_metrics(std::int64_t epochs) {
+  std::error_code error;
+  if (!fs::exists(metrics(), error)) return;
+  std::ifstream file(metrics());
+  std::string kept;
+  for (std::string line; std::getline(file, line);) {
+    const auto object = nlohmann::json::parse(line, nullptr, false);
+    if (object.is_object() && object.value("epoch", epochs + 1) <= epochs) kept += line + "\n";
+  }
+  write_file(metrics(), kept);
+}
+
+}  // namespace concord::tool

@@ -1,0 +1,51 @@
+#pragma once
+// The output folder of a run: config.json, metrics.jsonl, checkpoints, event files.
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tools/common/options.h"
+
+namespace concord::tool {
+
+// The files of a run that trains.
+inline const std::vector<std::string> kTrainingFiles = {"config.json", "metrics.jsonl",
+                                                        "last.safetensors", "best.safetensors",
+                                                        "events.out.tfevents.*"};
+
+class RunDirectory {
+ public:
+  // Makes the folder ready. Throws naming it when it is not empty and neither --resume nor --force
+  // was given (nothing is touched then), or cannot be created or written. `owned` are the file
+  // names that the program writes ("panel-*" stands for any ending): --force removes these and
+  // nothing else. A folder that this call created is removed again by the destructor when the run
+  // has left nothing in it.
+  RunDirectory(const RunOptions& options, const std::vector<std::string>& owned);
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path last() const { return path_ / "last.safetensors"; }
+  std::filesystem::path best() const { return path_ / "best.safetensors"; }
+  // --resume was given and there is a checkpoint to go on from.
+  bool resuming() const { return resuming_; }
+
+  // Every option as resolved, with version, command line and the given extra members.
+  void write_config(const CommandLine& line, const nlohmann::ordered_json& extra = {}) const;
+  // One line, flushed to the disk; a line that does not fit is taken back before the error.
+  void append_metrics(const nlohmann::ordered_json& object);
+  // Keeps the lines of epochs 1 .. `epochs`; drops a torn last line of a killed run.
+  void truncate_metrics(std::int64_t epochs);
+
+ private:
+  std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
+
+  std::filesystem::path path_;
+  bool created_ = false;
+  bool resuming_ = false;
+};
+
+}  // namespace concord::tool

@@ -1,0 +1,284 @@
+#include "tools/common/training.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "tools/common/interrupt.h"
+#include "tools/common/non_finite.h"
+#include "tools/common/progress.h"
+#include "tools/common/tensorboard.h"
+#include "tools/common/terminal.h"
+
+namespace concord::tool {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Json to_json(const Values& values) {
+  Json object = Json::object();
+  for (const auto& [name, value] : values) object[name] = value;
+  return object;
+}
+
+Values from_json(const Json& object) {
+  Values values;
+  for (const auto& [name, value] : object.items())
+    if (value.is_number()) values.emplace_back(name, value.get<double>());
+  return values;
+}
+
+// Sums over the samples of an epoch so far.
+class Sums {
+ public:
+  void add(const Step& step) {
+    samples_ += step.samples;
+    for (std::size_t i = 0; i < step.means.size(); ++i) {
+      const auto& [name, mean] = step.means[i];
+      if (sums_.size() <= i) sums_.emplace_back(name, 0.0);
+      sums_[i].second += mean * static_cast<double>(step.samples);
+    }
+  }
+  Values means() const {
+    Values values = sums_;
+    for (auto& [name, value] : values) value /= static_cast<double>(samples_);
+    return values;
+  }
+  Json json() const { return {{"samples", samples_}, {"sums", to_json(sums_)}}; }
+  void restore(const Json& object) {
+    samples_ = object.value("samples", std::int64_t{0});
+    sums_ = from_json(object.value("sums", Json::object()));
+  }
+  std::int64_t samples() const { return samples_; }
+
+ private:
+  std::int64_t samples_ = 0;
+  Values sums_;
+};
+
+std::string with_resume(const std::string& command) {
+  std::string text = command;
+  for (const std::string flag : {" --force", " --resume"})
+    for (auto at = text.find(flag); at != std::string::npos; at = text.find(flag))
+      text.erase(at, flag.size());
+  return text + " --resume";
+}
+
+void check_same_settings(const Json& before, const Json& now, const std::string& file) {
+  for (const auto& [name, value] : now.items()) {
+    const Json old = before.contains(name) ? before[name] : Json();
+    check(old == value,
+          "--resume: {} was {} when {} was written and is {} now, which would change the result; "
+          "give it as before, or start anew in another folder",
+          name, old.dump(), file, value.dump());
+  }
+}
+
+std::string describe(const Values& values) {
+  std::string text;
+  for (const auto& [name, value] : values) {
+    const bool percent = name.ends_with("top1") || name.ends_with("top5");
+    text += percent ? fmt::format("  {} {:.2f} %", name, 100 * value)
+                    : fmt::format("  {} {:.4g}", name, value);
+  }
+  return text;
+}
+
+class Loop {
+ public:
+  Loop(TrainingTask& task, const TrainingSetup& setup, const CommandLine& line,
+       RunDirectory& directory)
+      : task_(task),
+        setup_(setup),
+        line_(line),
+        directory_(directory),
+        schedule_(setup.optimizer.lr_schedule, setup.optimizer.lr, setup.optimizer.epochs),
+        optimizer_(make_optimizer(setup.optimizer, task.module().named_parameters())) {
+    configuration_ = setup.network;
+    configuration_["settings"] = setup.settings;
+  }
+
+  Values run() {
+    if (directory_.resuming()) resume();
+    events_ = std::make_unique<EventWriter>(directory_.path(),
+                                            directory_.resuming() ? state_.epoch + 1 : -1);
+    Progress progress("training", setup_.optimizer.epochs * task_.samples(), "images");
+    progress.begin_at(state_.epoch * task_.samples() + sums_.samples());
+    progress_ = &progress;
+    while (state_.epoch < setup_.optimizer.epochs) {
+      stop_if_asked();
+      epoch();
+    }
+    return best_;
+  }
+
+ private:
+  void resume() {
+    const std::filesystem::path file = directory_.last();
+    const Json before = Json::parse(read_training_state(file).configuration, nullptr, false);
+    check(before.is_object() && before.contains("settings"),
+          "{}: holds no configuration of a run, so it cannot be resumed", file.string());
+    check_same_settings(before["settings"], setup_.settings, file.string());
+    state_ = load_checkpoint(file, task_.module(), optimizer_.get());
+    *setup_.generator = state_.generator;
+    const Json metrics = Json::parse(state_.metrics, nullptr, false);
+    if (metrics.is_object()) {
+      best_ = from_json(metrics.value("best", Json::object()));
+      best_score_ =
+          metrics.contains("best_score") ? metrics["best_score"].get<double>() : best_score_;
+      if (state_.step > 0) sums_.restore(metrics.value("running", Json::object()));
+    }
+    directory_.truncate_metrics(state_.epoch);
+    if (state_.epoch >= setup_.optimizer.epochs)
+      note("{}: all {} epochs are done", file.string(), setup_.optimizer.epochs);
+    else if (state_.step > 0)
+      note("resuming at epoch {}, step {} of {}", state_.epoch + 1, state_.step + 1, task_.steps());
+    else
+      note("resuming at epoch {}", state_.epoch + 1);
+  }
+
+  void save(const std::filesystem::path& file, const Optimizer* optimizer) {
+    const std::string broken = first_non_finite(task_.module().named_state());
+    check(broken.empty(),
+          "{} holds a NaN or infinity after epoch {}, step {}; nothing was saved. Try a lower --lr "
+          "(now {})",
+          broken, state_.epoch + 1, state_.step, setup_.optimizer.lr);
+    state_.generator = *setup_.generator;
+    Json metrics;
+    if (!best_.empty()) metrics = {{"best", to_json(best_)}, {"best_score", best_score_}};
+    if (state_.step > 0) metrics["running"] = sums_.json();
+    state_.metrics = metrics.is_null() ? "{}" : metrics.dump();
+    state_.configuration = configuration_.dump();
+    save_checkpoint(file, task_.module(), optimizer, state_);
+  }
+
+  void save_last() {
+    const Clock::time_point start = Clock::now();
+    save(directory_.last(), optimizer_.get());
+    saving_seconds_ = since(start);
+    saved_at_ = Clock::now();
+  }
+
+  void stop_if_asked() {
+    if (!interrupted()) return;
+    save_last();
+    throw Interrupted(fmt::format(
+        "interrupted in epoch {} after {} of {} steps; all of it is saved. To go on:\n  {}",
+        state_.epoch + 1, state_.step, task_.steps(), with_resume(line_.command())));
+  }
+
+  void epoch() {
+    const Clock::time_point start = Clock::now();
+    const std::int64_t samples_before = sums_.samples();
+    const double lr = schedule_.at(state_.epoch);
+    task_.start(state_.epoch, state_.step);
+    for (Step step; task_.step(step);) {
+      const double loss = value_of(step.means, "loss");
+      if (!std::isfinite(loss)) fail_non_finite("the loss", loss, step.number + 1);
+      optimizer_->step(lr);
+      sums_.add(step);
+      state_.step = step.number + 1;
+      progress_->update(
+          state_.epoch * task_.samples() + sums_.samples(),
+          fmt::format("epoch {}/{}  loss {:.4g}{}", state_.epoch + 1, setup_.optimizer.epochs,
+                      value_of(sums_.means(), "loss"), last_line_));
+      stop_if_asked();
+    }
+    check(sums_.samples() > 0, "epoch {} had no data", state_.epoch + 1);
+    const double seconds = since(start);
+    finish_epoch(lr, seconds, static_cast<double>(sums_.samples() - samples_before) / seconds);
+  }
+
+  void finish_epoch(double lr, double seconds, double rate) {
+    Values values = sums_.means();
+    try {
+      for (auto& value : task_.evaluate()) values.push_back(std::move(value));
+    } catch (const Interrupted&) {
+      stop_if_asked();  // at the end of the epoch's steps: the evaluation is done when resuming
+      throw;
+    }
+    for (const auto& [name, value] : values)
+      if (!std::isfinite(value)) fail_non_finite(name, value, state_.step);
+    values.emplace_back("lr", lr);
+    ++state_.epoch;
+    state_.step = 0;
+    sums_ = {};
+
+    Json line = {{"epoch", state_.epoch}};
+    line.update(to_json(values));
+    line["seconds"] = std::round(seconds * 1000) / 1000;
+    line["images_per_second"] = std::round(rate * 10) / 10;
+    // Metrics before checkpoints: a run killed in between does the epoch again and drops the line.
+    directory_.append_metrics(line);
+    log_events(values);
+    if (const double score = task_.score(values); !(score <= best_score_)) {
+      best_score_ = score;
+      best_ = values;
+      best_.emplace(best_.begin(), "epoch", static_cast<double>(state_.epoch));
+      save(directory_.best(), nullptr);
+    }
+    // Large checkpoints of short epochs are written less often, so that they take a tenth of the
+    // time at most; what a kill loses is computed again to the same bits.
+    if (state_.epoch == setup_.optimizer.epochs || since(saved_at_) >= 10 * saving_seconds_)
+      save_last();
+    last_line_ = describe(values);
+    if (!live_terminal() || state_.epoch == setup_.optimizer.epochs)
+      note("epoch {}/{}{}  {:.0f} images/s  {}", state_.epoch, setup_.optimizer.epochs, last_line_,
+           rate, duration(seconds));
+  }
+
+  void log_events(const Values& values) {
+    Values tagged;
+    for (const auto& [name, value] : values)
+      tagged.emplace_back(name.starts_with("val_") ? "val/" + name.substr(4) : "train/" + name,
+                          value);
+    events_->scalars(state_.epoch, tagged);
+  }
+
+  [[noreturn]] void fail_non_finite(const std::string& what, double value, std::int64_t step) {
+    const std::string cause = explain_non_finite(task_.module(), [this] { task_.replay(); });
+    fail("{} became {} in epoch {}, step {} of {}: {}. Try a lower --lr (now {}){}", what, value,
+         state_.epoch + 1, step, task_.steps(), cause, setup_.optimizer.lr,
+         std::filesystem::exists(directory_.last())
+             ? fmt::format("; {} is from before", directory_.last().string())
+             : "");
+  }
+
+  TrainingTask& task_;
+  const TrainingSetup& setup_;
+  const CommandLine& line_;
+  RunDirectory& directory_;
+  LearningRateSchedule schedule_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<EventWriter> events_;
+  Progress* progress_ = nullptr;
+  Json configuration_;
+  TrainingState state_;
+  Sums sums_;
+  Values best_;
+  double best_score_ = -std::numeric_limits<double>::infinity();
+  double saving_seconds_ = 0;
+  Clock::time_point saved_at_ = Clock::now();
+  std::string last_line_;
+};
+
+}  // namespace
+
+double value_of(const Values& values, const std::string& name) {
+  for (const auto& [key, value] : values)
+    if (key == name) return value;
+  fail("there is no value {}", name);
+}
+
+Values train(TrainingTask& task, const TrainingSetup& setup, const CommandLine& line,
+             RunDirectory& directory) {
+  return Loop(task, setup, line, directory).run();
+}
+
+}  // namespace concord::tool
