@@ -1,7 +1,7 @@
 #pragma once
 // A checkpoint is one safetensors file: parameters and buffers under their own names, optimiser
-// state under "optimizer/...", and in the metadata epoch, step within the epoch, generator state,
-// metrics and configuration (JSON texts).
+// state under "optimizer/...", and in the metadata the texts epoch, step (within the epoch),
+// generator_seed, generator_offset, metrics and configuration (JSON).
 
 #include <filesystem>
 #include <string>
@@ -21,20 +21,28 @@ struct TrainingState {
   std::string configuration = "{}";  // JSON object: the options of the run
 };
 
-// Atomic (write_safetensors). `optimizer` may be null.
+// Atomic (write_safetensors). `optimizer` may be null. Throws, before writing, when metrics or
+// configuration are not JSON objects.
 void save_checkpoint(const std::filesystem::path& path, const Module& module,
                      const Optimizer* optimizer, const TrainingState& state);
 
 // Loads parameters and buffers into the module. Every tensor of the module must be in the file with
 // its shape and every one of the file (but optimizer/...) in the module: throws naming the first
-// that is not, with both shapes. "module." prefixes are dropped. Nothing is changed on failure.
+// that is not, in the module's order, with both shapes, and the "arch" of the file's configuration
+// where it has one. "module." is dropped from the file's names wherever it stands (PyTorch's
+// DataParallel puts it there); a batch norm's num_batches_tracked may be missing (PyTorch before
+// 0.4.1 had none) and is 0 then. Nothing is changed on failure.
 void load_parameters(const std::filesystem::path& path, Module& module);
 
-// load_parameters, then the optimiser's state (where not null).
+// load_parameters, and the optimiser's state (where not null), for going on with a run. Throws
+// also when the file is not a checkpoint of a run or holds no state of this optimiser. Nothing is
+// changed on failure. The caller gives the generator back to the run by assigning to the one that
+// its network draws from.
 TrainingState load_checkpoint(const std::filesystem::path& path, Module& module,
                               Optimizer* optimizer);
 
 // The metadata only: to build the network that a file holds (configuration "arch", "classes", ...).
+// Throws when the file was not written by save_checkpoint.
 TrainingState read_training_state(const std::filesystem::path& path);
 
 }  // namespace concord

@@ -17,8 +17,9 @@ using ModulePtr = std::shared_ptr<Module>;
 template <class T>
 using Named = std::pair<std::string, T>;
 
-// Watches the output of every module run in its lifetime on this thread, innermost first; for
-// features and for finding the layer where a NaN appears. `module` is the one that ran.
+// Watches the output of every module run in its lifetime on this thread, inner modules before the
+// one that holds them; for features and for finding the layer where a NaN appears. `module` is the
+// one that ran. Observers nest: the innermost is told first, then those around it.
 class ForwardObserver {
  public:
   ForwardObserver();
@@ -31,6 +32,7 @@ class ForwardObserver {
   static ForwardObserver* current();
 
  private:
+  friend class Module;
   ForwardObserver* outer_;
 };
 
@@ -65,7 +67,8 @@ class Module {
  protected:
   virtual Tensor forward(const Tensor& x) = 0;
 
-  // Returns the tensor, as a leaf that requires a gradient. Names are unique within a module.
+  // Returns the tensor, as a leaf that requires a gradient. Names are unique within a module and
+  // hold no dot; throws otherwise.
   Tensor register_parameter(std::string name, Tensor tensor);
   Tensor register_buffer(std::string name, Tensor tensor);
   template <class T>
@@ -76,6 +79,7 @@ class Module {
 
  private:
   void add_module(std::string name, ModulePtr module);
+  void check_new_name(const std::string& name) const;
   void collect(const std::string& prefix, bool parameters, bool buffers,
                std::vector<Named<Tensor>>& into) const;
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/module.h"
@@ -26,14 +27,17 @@ class Optimizer {
   virtual ~Optimizer() = default;
   // One update of every parameter that has a gradient, which is dropped after it.
   virtual void step(double learning_rate) = 0;
-  // Everything a resumed run needs, by parameter name: "momentum_buffer/features.0.weight",
-  // "exp_avg/...", "exp_avg_sq/...", and "step" (int64).
+  // Everything a resumed run needs, by parameter name: "momentum_buffer/features.0.weight" (SGD
+  // with momentum), "exp_avg/..." and "exp_avg_sq/..." (Adam), and "step" (int64, a scalar: updates
+  // made). Parameters that required no gradient when the optimiser was made have none.
   virtual std::vector<Named<Tensor>> state() const = 0;
-  // Throws when a tensor is missing or of another shape, naming it.
+  // Copies the elements of state(). Throws when a tensor is missing, of another shape or dtype, or
+  // belongs to none of the parameters, naming it; nothing is changed then.
   virtual void load_state(const std::map<std::string, Tensor>& state) = 0;
 };
 
-// v = momentum v + (g + weight_decay w) (v = g + ... at the first step); w -= lr v.
+// v = momentum v + (g + weight_decay w), v = 0 at the start; w -= lr v.
+// Both throw for options outside their range, naming the option.
 std::unique_ptr<Optimizer> make_sgd(std::vector<Named<Tensor>> parameters, const SgdOptions&);
 // g += weight_decay w; m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2;
 // w -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps).  Source: Kingma, Ba, ICLR
@@ -46,7 +50,8 @@ std::unique_ptr<Optimizer> make_adam(std::vector<Named<Tensor>> parameters, cons
 //   "step:EPOCHS:FACTOR"  lr * FACTOR^(e / EPOCHS, rounded down)
 class LearningRateSchedule {
  public:
-  // Throws on a malformed `text`, saying what is accepted.
+  // Throws on a malformed `text`, saying what is accepted, and unless learning_rate > 0 and
+  // epochs >= 1. DECADES >= 0, EPOCHS >= 1 an integer, FACTOR > 0. One epoch of logspace is lr.
   LearningRateSchedule(std::string_view text, double learning_rate, std::int64_t epochs);
   double at(std::int64_t epoch) const;
 

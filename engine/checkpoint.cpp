@@ -1,0 +1,198 @@
+#include "engine/checkpoint.h"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "engine/text.h"
+
+namespace concord {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kOptimizerPrefix = "optimizer/";
+constexpr std::string_view kBatchCount = "num_batches_tracked";
+
+void check_object(const char* what, const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  check(json.is_object(), "checkpoint: {} must be a JSON object, it is: {}", what,
+        text.substr(0, 200));
+}
+
+template <class Integer>
+Integer metadata_number(const SafetensorsFile& file, const char* key) {
+  const auto found = file.metadata().find(key);
+  check(found != file.metadata().end(),
+        "{}: not a checkpoint of a run: its metadata have no \"{}\"; weights alone are loaded by "
+        "naming their architecture",
+        file.path().string(), key);
+  const std::string& text = found->second;
+  Integer value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check(error == std::errc() && end == text.data() + text.size() && value >= 0,
+        "{}: its metadata give \"{}\" for {}, a whole number is expected", file.path().string(),
+        text.substr(0, 40), key);
+  return value;
+}
+
+std::string metadata_object(const SafetensorsFile& file, const char* key) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end()) return "{}";
+  const auto json = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  check(json.is_object(), "{}: its metadata give no JSON object for {}", file.path().string(), key);
+  return found->second;
+}
+
+TrainingState state_of(const SafetensorsFile& file) {
+  TrainingState state;
+  state.epoch = metadata_number<std::int64_t>(file, "epoch");
+  state.step = metadata_number<std::int64_t>(file, "step");
+  state.generator.set_state(metadata_number<std::uint64_t>(file, "generator_seed"),
+                            metadata_number<std::uint64_t>(file, "generator_offset"));
+  state.metrics = metadata_object(file, "metrics");
+  state.configuration = metadata_object(file, "configuration");
+  return state;
+}
+
+// " (made by arch resnet18)", where the file says so.
+std::string made_by(const SafetensorsFile& file) {
+  const auto found = file.metadata().find("configuration");
+  if (found == file.metadata().end()) return "";
+  const auto json = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("arch") || !json["arch"].is_string()) return "";
+  return fmt::format(" (made by arch {})", json["arch"].get<std::string>());
+}
+
+// `name` without its components "module".
+std::string without_module(std::string_view name) {
+  constexpr std::string_view kPart = "module.";
+  std::string result;
+  for (bool at_start = true; !name.empty();) {
+    if (at_start && name.starts_with(kPart)) {
+      name.remove_prefix(kPart.size());
+      continue;
+    }
+    at_start = name.front() == '.';
+    result += name.front();
+    name.remove_prefix(1);
+  }
+  return result;
+}
+
+bool may_be_missing(const std::string& name) {
+  return name == kBatchCount || name.ends_with("." + std::string(kBatchCount));
+}
+
+bool is_floating(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat64; }
+
+// A tensor of the module and what it will be; undefined for 0.
+struct Assignment {
+  Tensor to;
+  Tensor from;
+};
+
+// Checks the whole file against the module; changes nothing.
+std::vector<Assignment> plan(const SafetensorsFile& file, const Module& module) {
+  const std::string path = file.path().string();
+  std::map<std::string, std::string> in_file;  // the module's name -> the file's
+  for (const std::string& name : file.names()) {
+    if (name.starts_with(kOptimizerPrefix)) continue;
+    const auto [entry, added] = in_file.emplace(without_module(name), name);
+    check(added, "{}: its tensors {} and {} stand for the same parameter", path, entry->second,
+          name);
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, original] : in_file) names.push_back(name);
+
+  std::vector<Assignment> assignments;
+  std::set<std::string> known;
+  for (const auto& [name, tensor] : module.named_state()) {
+    known.insert(name);
+    const auto found = in_file.find(name);
+    if (found == in_file.end()) {
+      if (may_be_missing(name)) {
+        assignments.push_back({tensor, {}});
+        continue;
+      }
+      fail("{}{}: has no tensor {}, which is {} here{}{}; it fits another architecture", path,
+           made_by(file), name, tensor.shape().to_string(), names.empty() ? "" : "; it has ",
+           nearest_names(name, names));
+    }
+    const Shape shape = file.shape(found->second);
+    check(shape == tensor.shape(),
+          "{}{}: tensor {} is {} in the file and {} here; it fits another architecture or number "
+          "of classes",
+          path, made_by(file), name, shape.to_string(), tensor.shape().to_string());
+    const Tensor from = file.tensor(found->second);
+    check(from.dtype() == tensor.dtype() ||
+              (is_floating(from.dtype()) && is_floating(tensor.dtype())),
+          "{}: tensor {} is {} in the file and {} here", path, name, name_of(from.dtype()),
+          name_of(tensor.dtype()));
+    assignments.push_back({tensor, from});
+  }
+  for (const auto& [name, original] : in_file)
+    check(known.contains(name),
+          "{}{}: holds a tensor {} of shape {}, for which there is no place here; it fits another "
+          "architecture",
+          path, made_by(file), original, file.shape(original).to_string());
+  return assignments;
+}
+
+void apply(std::vector<Assignment>& assignments) {
+  for (Assignment& assignment : assignments) {
+    if (assignment.from.defined())
+      assignment.to.copy_from(assignment.from);
+    else
+      assignment.to.fill(0);
+  }
+}
+
+}  // namespace
+
+void save_checkpoint(const fs::path& path, const Module& module, const Optimizer* optimizer,
+                     const TrainingState& state) {
+  check_object("metrics", state.metrics);
+  check_object("configuration", state.configuration);
+  std::vector<Named<Tensor>> tensors = module.named_state();
+  if (optimizer != nullptr)
+    for (auto& [name, tensor] : optimizer->state())
+      tensors.emplace_back(std::string(kOptimizerPrefix) + name, tensor);
+  write_safetensors(path, tensors,
+                    {{"format", "concord"},
+                     {"epoch", std::to_string(state.epoch)},
+                     {"step", std::to_string(state.step)},
+                     {"generator_seed", std::to_string(state.generator.seed())},
+                     {"generator_offset", std::to_string(state.generator.offset())},
+                     {"metrics", state.metrics},
+                     {"configuration", state.configuration}});
+}
+
+void load_parameters(const fs::path& path, Module& module) {
+  const SafetensorsFile file(path);
+  std::vector<Assignment> assignments = plan(file, module);
+  apply(assignments);
+}
+
+TrainingState load_checkpoint(const fs::path& path, Module& module, Optimizer* optimizer) {
+  const SafetensorsFile file(path);
+  TrainingState state = state_of(file);
+  std::vector<Assignment> assignments = plan(file, module);
+  if (optimizer != nullptr) {
+    std::map<std::string, Tensor> tensors;
+    for (const std::string& name : file.names())
+      if (name.starts_with(kOptimizerPrefix))
+        tensors[name.substr(kOptimizerPrefix.size())] = file.tensor(name);
+    try {
+      optimizer->load_state(tensors);
+    } catch (const Error& error) {
+      fail("{}: {}", path.string(), error.what());
+    }
+  }
+  apply(assignments);
+  return state;
+}
+
+TrainingState read_training_state(const fs::path& path) { return state_of(SafetensorsFile(path)); }
+
+}  // namespace concord

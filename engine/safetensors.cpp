@@ -1,0 +1,281 @@
+#include "engine/safetensors.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "engine/safetensors_header.h"
+#include "engine/text.h"
+
+namespace concord {
+namespace fs = std::filesystem;
+
+static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
+
+namespace {
+
+// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  // Closes now; false with errno set when the system reports an error only here.
+  bool close() { return ::close(std::exchange(fd_, -1)) == 0; }
+
+ private:
+  int fd_;
+};
+
+// A file beside `target` that takes its place by rename(), or is removed by the destructor. The
+// members return false (open: -1) with errno set on failure.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const fs::path& target)
+      : target_(target), path_(target.string() + fmt::format(".{}.tmp", ::getpid())) {}
+  ~TemporaryFile() {
+    if (present_) ::unlink(path_.c_str());
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  int open() {
+    file_.emplace(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    present_ = file_->get() >= 0;
+    return file_->get();
+  }
+  bool close() { return file_->close(); }
+  bool rename() {
+    if (::rename(path_.c_str(), target_.c_str()) != 0) return false;
+    present_ = false;
+    // The new name reaches the disk with its folder; not every file system can sync one.
+    const Descriptor folder(
+        ::open(fs::absolute(target_).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (folder.get() >= 0) ::fsync(folder.get());
+    return true;
+  }
+
+ private:
+  fs::path target_;
+  fs::path path_;
+  std::optional<Descriptor> file_;
+  bool present_ = false;
+};
+
+// IEEE half precision: 1 sign, 5 exponent and 10 fraction bits.
+float half_to_float(std::uint16_t half) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000U) << 16;
+  const std::uint32_t exponent = (half >> 10) & 0x1FU;
+  const std::uint32_t fraction = half & 0x3FFU;
+  if (exponent == 0) {  // zero and subnormals: fraction * 2^-24
+    const float magnitude = static_cast<float>(fraction) * 0x1.0p-24F;
+    return sign != 0 ? -magnitude : magnitude;
+  }
+  if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000U | (fraction << 13));
+  return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
+}
+
+// The upper half of a float32.
+float bfloat_to_float(std::uint16_t bfloat) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bfloat) << 16);
+}
+
+template <class Convert>
+Tensor widened(const Shape& shape, const char* data, Convert convert) {
+  Tensor result = Tensor::empty(shape);
+  float* to = result.data<float>();
+  for (std::int64_t i = 0; i < shape.numel(); ++i) {
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, data + 2 * i, 2);
+    to[i] = convert(bits);
+  }
+  return result;
+}
+
+const char* dtype_name(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+      return "F32";
+    case DType::kFloat64:
+      return "F64";
+    case DType::kInt64:
+      return "I64";
+    case DType::kUInt8:
+      return "U8";
+  }
+  fail("unknown dtype {}", static_cast<int>(dtype));
+}
+
+// Writes all of `bytes`; false with errno set on failure.
+bool write_all(int fd, const void* bytes, std::size_t count) {
+  const char* from = static_cast<const char*>(bytes);
+  while (count > 0) {
+    const ssize_t written = ::write(fd, from, count);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      if (written == 0) errno = EIO;
+      return false;
+    }
+    from += written;
+    count -= static_cast<std::size_t>(written);
+  }
+  return true;
+}
+
+// The names and order of the tensors, and where each lies.
+SafetensorsHeader layout(const std::vector<Named<Tensor>>& tensors,
+                         const std::map<std::string, std::string>& metadata) {
+  SafetensorsHeader header;
+  header.metadata = metadata;
+  std::set<std::string> names;
+  std::uint64_t offset = 0;
+  for (const auto& [name, tensor] : tensors) {
+    check(!name.empty() && name != "__metadata__", "\"{}\" cannot name a tensor", name);
+    check(names.insert(name).second, "two tensors are named {}", name);
+    check(tensor.device().type == DeviceType::kCpu, "tensor {} is on {}, not on the cpu", name,
+          name_of(tensor.device()));
+    header.entries.push_back({.name = name,
+                              .dtype = dtype_name(tensor.dtype()),
+                              .shape = tensor.shape(),
+                              .begin = offset,
+                              .end = offset + tensor.bytes()});
+    offset += tensor.bytes();
+  }
+  return header;
+}
+
+// "; 5 bytes are needed, 3 are free"
+std::string space_left(const fs::path& path, std::uint64_t needed) {
+  std::error_code error;
+  const fs::space_info space = fs::space(fs::absolute(path).parent_path(), error);
+  if (error) return fmt::format("; {} bytes are needed", needed);
+  return fmt::format("; {} bytes are needed, {} are free", needed, space.available);
+}
+
+}  // namespace
+
+SafetensorsFile::SafetensorsFile(const fs::path& path) : path_(path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  check(file.get() >= 0, "{}: cannot be read: {}", path.string(), std::strerror(errno));
+  struct stat status = {};
+  check(::fstat(file.get(), &status) == 0, "{}: cannot be read: {}", path.string(),
+        std::strerror(errno));
+  check(S_ISREG(status.st_mode), "{}: not a regular file; a safetensors file is expected",
+        path.string());
+  const std::uint64_t size = static_cast<std::uint64_t>(status.st_size);
+  check(size >= 8, "{}: {} bytes are too few for a safetensors file", path.string(), size);
+
+  void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  check(mapped != MAP_FAILED, "{}: cannot be mapped: {}", path.string(), std::strerror(errno));
+  mapping_ = std::shared_ptr<void>(mapped, [size](void* data) { ::munmap(data, size); });
+
+  const char* bytes = static_cast<const char*>(mapped);
+  std::uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, bytes, 8);
+  check(header_bytes <= kSafetensorsHeaderLimit,
+        "{}: its header would take {} bytes, at most {} are allowed; not a safetensors file",
+        path.string(), header_bytes, kSafetensorsHeaderLimit);
+  check(header_bytes <= size - 8, "{}: its header takes {} bytes, the file has {}: truncated",
+        path.string(), header_bytes, size);
+  data_ = bytes + 8 + header_bytes;
+  try {
+    SafetensorsHeader header =
+        parse_safetensors_header({bytes + 8, header_bytes}, size - 8 - header_bytes);
+    metadata_ = std::move(header.metadata);
+    for (SafetensorsEntry& entry : header.entries)
+      tensors_[entry.name] = {.dtype = std::move(entry.dtype),
+                              .shape = entry.shape,
+                              .begin = entry.begin,
+                              .bytes = entry.end - entry.begin};
+  } catch (const Error& error) {
+    fail("{}: {}", path.string(), error.what());
+  }
+}
+
+std::vector<std::string> SafetensorsFile::names() const {
+  std::vector<std::string> result;
+  for (const auto& [name, entry] : tensors_) result.push_back(name);
+  return result;
+}
+
+const SafetensorsFile::Entry& SafetensorsFile::entry(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) {
+    if (tensors_.empty()) fail("{}: no tensor {}: the file holds none", path_.string(), name);
+    fail("{}: no tensor {} among its {}; near it are {}", path_.string(), name, tensors_.size(),
+         nearest_names(name, names()));
+  }
+  return found->second;
+}
+
+Shape SafetensorsFile::shape(const std::string& name) const { return entry(name).shape; }
+
+Tensor SafetensorsFile::tensor(const std::string& name) const {
+  const Entry& found = entry(name);
+  const char* data = data_ + found.begin;
+  if (found.dtype == "F16") return widened(found.shape, data, half_to_float);
+  if (found.dtype == "BF16") return widened(found.shape, data, bfloat_to_float);
+  for (DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt64, DType::kUInt8}) {
+    if (found.dtype != dtype_name(dtype)) continue;
+    if (reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) == 0)
+      return Tensor::borrow(found.shape, dtype, const_cast<char*>(data), mapping_);
+    Tensor copy = Tensor::empty(found.shape, {.dtype = dtype});
+    std::memcpy(copy.view().data, data, found.bytes);
+    return copy;
+  }
+  fail("{}: tensor {} is of dtype {}; F32, F64, F16, BF16, I64 and U8 can be read", path_.string(),
+       name, found.dtype);
+}
+
+void write_safetensors(const fs::path& path, const std::vector<Named<Tensor>>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  SafetensorsHeader header;
+  std::string text;
+  try {
+    header = layout(tensors, metadata);
+    text = write_safetensors_header(header);
+  } catch (const Error& error) {
+    fail("{}: {}", path.string(), error.what());
+  }
+  check(text.size() <= kSafetensorsHeaderLimit,
+        "{}: its header would take {} bytes, at most {} are allowed", path.string(), text.size(),
+        kSafetensorsHeaderLimit);
+  const std::uint64_t total =
+      8 + text.size() + (header.entries.empty() ? 0 : header.entries.back().end);
+
+  TemporaryFile temporary(path);
+  const int fd = temporary.open();
+  check(fd >= 0, "{}: cannot be written: {}", path.string(), std::strerror(errno));
+  const auto checked = [&](bool good, const char* step) {
+    const int cause = errno;
+    const bool full = cause == ENOSPC || cause == EDQUOT || cause == EFBIG;
+    if (!good)
+      fail("{}: {} failed: {}{}", path.string(), step, std::strerror(cause),
+           full ? space_left(path, total) : "");
+  };
+  const std::uint64_t header_bytes = text.size();
+  checked(write_all(fd, &header_bytes, 8), "writing");
+  checked(write_all(fd, text.data(), text.size()), "writing");
+  for (const auto& [name, tensor] : tensors) {
+    const Tensor plain = tensor.in_format(MemoryFormat::kPlain);
+    checked(write_all(fd, plain.view().data, plain.bytes()), "writing");
+  }
+  checked(::fsync(fd) == 0, "writing");
+  checked(temporary.close(), "writing");
+  checked(temporary.rename(), "putting the file in its place");
+}
+
+}  // namespace concord
