@@ -9,6 +9,7 @@
 #include "engine/ops/loss.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/progress.h"
+#include "tools/common/saved_configuration.h"
 
 namespace concord::tool {
 namespace {
@@ -24,9 +25,7 @@ std::int64_t classes_of(const SafetensorsFile& file) {
 }  // namespace
 
 SavedNetwork load_network(const std::string& weights, const std::string& arch) {
-  const auto json =
-      nlohmann::json::parse(read_training_state(weights).configuration, nullptr, false);
-  const nlohmann::json configuration = json.is_object() ? json : nlohmann::json::object();
+  const nlohmann::json configuration = saved_configuration(weights);
   SavedNetwork saved;
   const std::string name = arch.empty() ? configuration.value("arch", "") : arch;
   check(!name.empty(),

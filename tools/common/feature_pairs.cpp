@@ -1,0 +1,169 @@
+#include "tools/common/feature_pairs.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "engine/autograd.h"
+#include "engine/ops/resize.h"
+#include "tools/common/tensorboard.h"
+
+namespace concord::tool {
+namespace {
+
+Shape map_shape(const Shape& shape) {
+  return shape.rank() == 2 ? Shape{shape[0], shape[1], 1, 1} : shape;
+}
+
+class StorePairs : public FeaturePairs {
+ public:
+  StorePairs(const FeatureStore& a, const FeatureStore& b, const PairOrder& order)
+      : a_(a), b_(b), order_(order) {
+    check_same_images(a, b);
+  }
+
+  void start(std::int64_t epoch, std::int64_t first_batch) override {
+    if (order_.shuffle) rows_ = shuffled_order(size(), order_.seed, epoch);
+    number_ = first_batch;
+  }
+
+  bool next(PairBatch& batch) override {
+    const std::int64_t begin = number_ * order_.batch_size;
+    const std::int64_t end = std::min(size(), begin + order_.batch_size);
+    if (begin >= end) return false;
+    const auto get = [&](const FeatureStore& store) {
+      if (!order_.shuffle) return as_maps(store.rows(begin, end));
+      return as_maps(store.gather({rows_.begin() + begin, rows_.begin() + end}));
+    };
+    batch.b = get(b_);
+    batch.a = at_size(get(a_), batch.b.dim(2), batch.b.dim(3));
+    batch.number = number_++;
+    return true;
+  }
+
+  std::int64_t batches() const override {
+    return (size() + order_.batch_size - 1) / order_.batch_size;
+  }
+  std::int64_t size() const override { return a_.size(); }
+  Shape shape_a() const override { return map_shape(a_.shape()); }
+  Shape shape_b() const override { return map_shape(b_.shape()); }
+
+  std::string fingerprint() const override {
+    const auto describe = [](const FeatureStore& store) {
+      const Tensor first = store.rows(0, 1);
+      return fmt::format("{} {} {:08x}", store.info().layer, store.shape().to_string(),
+                         crc32c({static_cast<const char*>(first.view().data), first.bytes()}));
+    };
+    return describe(a_) + ", " + describe(b_);
+  }
+
+ private:
+  FeatureStore a_;
+  FeatureStore b_;
+  PairOrder order_;
+  std::vector<std::int64_t> rows_;
+  std::int64_t number_ = 0;
+};
+
+class NetworkPairs : public FeaturePairs {
+ public:
+  NetworkPairs(std::shared_ptr<Network> a, std::string layer_a, std::shared_ptr<Network> b,
+               std::string layer_b, std::unique_ptr<Loader> loader, std::string fingerprint)
+      : a_(std::move(a)),
+        b_(std::move(b)),
+        layer_a_(std::move(layer_a)),
+        layer_b_(std::move(layer_b)),
+        loader_(std::move(loader)),
+        fingerprint_(std::move(fingerprint)) {
+    a_->set_training(false);
+    b_->set_training(false);
+    loader_->start(0);
+    Batch batch;
+    check(loader_->next(batch), "{}: no image could be read", loader_->set().root.string());
+    const NoGradGuard no_gradients;
+    shape_a_ = map_shape(a_->features(batch.images, layer_a_).shape()).with(0, size());
+    shape_b_ = map_shape(b_->features(batch.images, layer_b_).shape()).with(0, size());
+  }
+
+  void start(std::int64_t epoch, std::int64_t first_batch) override {
+    loader_->start(epoch, first_batch);
+  }
+
+  bool next(PairBatch& batch) override {
+    Batch images;
+    if (!loader_->next(images)) return false;
+    const NoGradGuard no_gradients;
+    batch.b = as_maps(b_->features(images.images, layer_b_));
+    batch.a =
+        at_size(as_maps(a_->features(images.images, layer_a_)), batch.b.dim(2), batch.b.dim(3));
+    batch.number = images.number;
+    return true;
+  }
+
+  std::int64_t batches() const override { return loader_->batches(); }
+  std::int64_t size() const override { return loader_->size(); }
+  Shape shape_a() const override { return shape_a_; }
+  Shape shape_b() const override { return shape_b_; }
+  std::string fingerprint() const override { return fingerprint_; }
+
+ private:
+  std::shared_ptr<Network> a_;
+  std::shared_ptr<Network> b_;
+  std::string layer_a_;
+  std::string layer_b_;
+  std::unique_ptr<Loader> loader_;
+  std::string fingerprint_;
+  Shape shape_a_;
+  Shape shape_b_;
+};
+
+}  // namespace
+
+void check_same_images(const FeatureStore& a, const FeatureStore& b) {
+  const std::string what = fmt::format("features A are {}, features B are {}",
+                                       a.shape().to_string(), b.shape().to_string());
+  check(
+      a.size() == b.size(),
+      "the two feature stores hold different numbers of images, {} and {} ({}); extract both from "
+      "the same data and split",
+      a.size(), b.size(), what);
+  check(a.size() > 0, "the feature stores hold no images ({})", what);
+  const auto usable = [](const Shape& shape) { return shape.rank() == 2 || shape.rank() == 4; };
+  check(usable(a.shape()) && usable(b.shape()),
+        "features must be [N,C,H,W] or [N,C] ({}); extract them again at another layer", what);
+  if (a.names().empty() || b.names().empty()) return;
+  for (std::int64_t i = 0; i < a.size(); ++i) {
+    const auto row = static_cast<std::size_t>(i);
+    check(a.names()[row] == b.names()[row],
+          "the two feature stores are of different images: number {} is {} in A and {} in B; "
+          "extract both from the same data and split",
+          i, a.names()[row], b.names()[row]);
+  }
+}
+
+Tensor as_maps(const Tensor& features) {
+  if (features.shape().rank() != 2) return features;
+  return features.reshaped(map_shape(features.shape()));
+}
+
+Tensor at_size(const Tensor& features, std::int64_t height, std::int64_t width) {
+  if (features.dim(2) == height && features.dim(3) == width) return features;
+  const NoGradGuard no_gradients;
+  return resize_bilinear(features, {height, width});
+}
+
+std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const FeatureStore& b,
+                                                const PairOrder& order) {
+  return std::make_unique<StorePairs>(a, b, order);
+}
+
+std::unique_ptr<FeaturePairs> pairs_from_networks(std::shared_ptr<Network> a, std::string layer_a,
+                                                  std::shared_ptr<Network> b, std::string layer_b,
+                                                  std::unique_ptr<Loader> loader,
+                                                  std::string fingerprint) {
+  return std::make_unique<NetworkPairs>(std::move(a), std::move(layer_a), std::move(b),
+                                        std::move(layer_b), std::move(loader),
+                                        std::move(fingerprint));
+}
+
+}  // namespace concord::tool

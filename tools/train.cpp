@@ -1,0 +1,273 @@
+// concord-train: trains an image classifier from a folder of class folders, or evaluates one.
+
+#include <algorithm>
+
+#include "engine/layers.h"
+#include "engine/ops/loss.h"
+#include "tools/common/classification.h"
+#include "tools/common/saved_configuration.h"
+#include "tools/common/terminal.h"
+#include "tools/common/training.h"
+
+namespace concord::tool {
+namespace {
+
+struct Options {
+  ImageOptions images;
+  RunOptions run;
+  DeviceOptions device;
+  OptimizerOptions optimizer;
+  std::string arch;
+  std::string weights;
+  std::string half;
+  std::string split = "val";
+  std::string dump_logits;
+  bool freeze_batch_norm = false;
+  bool evaluate = false;
+};
+
+class ClassifierTask : public TrainingTask {
+ public:
+  ClassifierTask(Network& network, Loader& train, Loader* validation)
+      : network_(network), train_(train), validation_(validation) {}
+
+  Module& module() override { return network_; }
+  std::int64_t steps() const override { return train_.batches(); }
+  std::int64_t samples() const override { return train_.size(); }
+
+  void start(std::int64_t epoch, std::int64_t first_step) override {
+    network_.set_training(true);
+    train_.start(epoch, first_step);
+  }
+
+  bool step(Step& step) override {
+    if (!train_.next(batch_)) return false;
+    const Tensor logits = network_(batch_.images);
+    const Tensor loss = cross_entropy(logits, batch_.labels);
+    loss.backward();
+    std::int64_t hits = 0;
+    for (std::int64_t i = 0; i < logits.dim(0); ++i)
+      hits += rank_of_label(logits, i, batch_.labels.data<std::int64_t>()[i]) == 0;
+    step.number = batch_.number;
+    step.samples = logits.dim(0);
+    step.means = {{"loss", loss.item()},
+                  {"top1", static_cast<double>(hits) / static_cast<double>(step.samples)}};
+    return true;
+  }
+
+  void replay() override { network_(batch_.images); }
+
+  Values evaluate() override {
+    if (validation_ == nullptr) return {};
+    const Accuracy accuracy = evaluate_classifier(network_, *validation_);
+    return {{"val_loss", accuracy.loss}, {"val_top1", accuracy.top1}, {"val_top5", accuracy.top5}};
+  }
+
+  double score(const Values& values) const override {
+    return validation_ == nullptr ? -value_of(values, "loss") : value_of(values, "val_top1");
+  }
+
+ private:
+  Network& network_;
+  Loader& train_;
+  Loader* validation_;
+  Batch batch_;
+};
+
+std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
+
+void report_skipped(const Loader& loader) {
+  if (loader.skipped() > 0)
+    warn("{}: {} of {} images could not be read and were left out", loader.set().root.string(),
+         loader.skipped(), loader.size());
+}
+
+// The labels of `set` become the network's; every class must be one of its.
+void adopt_classes(ImageSet& set, const std::vector<std::string>& class_names, std::int64_t classes,
+                   const std::string& weights) {
+  if (class_names.empty()) {
+    check(static_cast<std::int64_t>(set.classes.size()) == classes,
+          "{} has {} class folders, but {} was trained on {} classes", set.root.string(),
+          set.classes.size(), weights, classes);
+    return;
+  }
+  const std::string missing = match_classes(set, class_names);
+  check(missing.empty(), "{}: {} is not among the {} classes that {} was trained on",
+        set.root.string(), missing, class_names.size(), weights);
+}
+
+void evaluate(Options& options, const CommandLine& line) {
+  check_usage(!options.weights.empty(), "--evaluate needs --weights");
+  SavedNetwork saved = load_network(options.weights, options.arch);
+  if (saved.image_size > 0 && !line.given("--image-size"))
+    options.images.image_size = saved.image_size;
+  ImageSet set = read_split(options.images.data, options.split);
+  adopt_classes(set, saved.class_names, saved.network->classes(), options.weights);
+  Loader loader(std::move(set), loader_options(options.images));
+
+  std::vector<float> logits;
+  std::vector<std::int64_t> labels;
+  const Accuracy accuracy =
+      evaluate_classifier(*saved.network, loader, [&](const Batch& batch, const Tensor& scores) {
+        if (options.dump_logits.empty()) return;
+        const auto values = scores.to_vector<float>();
+        logits.insert(logits.end(), values.begin(), values.end());
+        const auto truth = batch.labels.to_vector<std::int64_t>();
+        labels.insert(labels.end(), truth.begin(), truth.end());
+      });
+  report_skipped(loader);
+  if (!options.dump_logits.empty())
+    write_safetensors(
+        options.dump_logits,
+        {{"logits", Tensor::of(Shape{accuracy.samples, saved.network->classes()}, logits)},
+         {"labels", Tensor::of(Shape{accuracy.samples}, labels)}});
+  Table table({"network", "split", "images", "top-1", "top-5", "loss"});
+  table.row({saved.network->arch(), loader.set().name, std::to_string(accuracy.samples),
+             percent(accuracy.top1), percent(accuracy.top5), fmt::format("{:.4f}", accuracy.loss)});
+  table.print();
+}
+
+nlohmann::ordered_json settings_of(const Options& options, const ImageSet& set) {
+  nlohmann::ordered_json settings;
+  settings["--data"] = fingerprint(set);
+  settings["--arch"] = options.arch;
+  settings["--image-size"] = options.images.image_size;
+  settings["--weights"] = options.weights;
+  settings["--half"] = options.half;
+  settings["--seed"] = options.run.seed;
+  settings["--batch-size"] = options.images.batch_size;
+  settings["--freeze-batch-norm"] = options.freeze_batch_norm;
+  settings["--precision"] = options.device.precision;
+  add_settings(settings, options.optimizer);
+  return settings;
+}
+
+// The network to train: from --weights where given (its architecture is then the default), else
+// new.
+std::shared_ptr<Network> build(Options& options, const CommandLine& line,
+                               const std::vector<std::string>& classes,
+                               random::Generator& generator) {
+  if (!options.weights.empty()) {
+    const nlohmann::json saved = saved_configuration(options.weights);
+    if (options.arch.empty()) options.arch = saved.value("arch", "");
+    if (!line.given("--image-size"))
+      options.images.image_size = saved.value("image_size", options.images.image_size);
+  }
+  check_usage(!options.arch.empty(), "--arch is required");
+  auto network = make_network(options.arch, static_cast<std::int64_t>(classes.size()), generator);
+  if (!options.weights.empty()) load_parameters(options.weights, *network);
+  if (options.freeze_batch_norm)
+    for (const auto& [name, module] : network->named_modules())
+      if (dynamic_cast<BatchNorm2d*>(module) != nullptr) module->freeze_mode();
+  return network;
+}
+
+void train_classifier(Options& options, const CommandLine& line) {
+  ImageFolder folder = read_image_folder(options.images.data);
+  random::Generator generator(options.run.seed);
+  const std::vector<std::string> classes = folder.train.classes;
+  const std::shared_ptr<Network> network = build(options, line, classes, generator);
+
+  LoaderOptions train_options = loader_options(options.images);
+  train_options.shuffle = true;
+  train_options.seed = options.run.seed;
+  if (!options.half.empty()) {
+    Halves halves = split_halves(folder.train);
+    train_options.subset = options.half == "a" ? std::move(halves.first) : std::move(halves.second);
+    check(!train_options.subset.empty(), "{}: half {} has no images", folder.train.root.string(),
+          options.half);
+  }
+  TrainingSetup setup;
+  setup.settings = settings_of(options, folder.train);
+  setup.network = {{"kind", "classifier"},
+                   {"arch", options.arch},
+                   {"classes", classes.size()},
+                   {"class_names", classes},
+                   {"image_size", options.images.image_size}};
+  setup.run = options.run;
+  setup.optimizer = options.optimizer;
+  setup.generator = &generator;
+
+  Loader train_loader(std::move(folder.train), std::move(train_options));
+  std::unique_ptr<Loader> validation;
+  if (folder.validation)
+    validation =
+        std::make_unique<Loader>(std::move(*folder.validation), loader_options(options.images));
+  else
+    note("{}: has no val/ or test/; the best epoch is that of the lowest training loss",
+         options.images.data);
+  RunDirectory directory(options.run, kTrainingFiles);
+  directory.write_config(line, {{"network", setup.network}});
+  note("{}: {} classes, {} images to train on, {} to validate on, {} px", options.arch,
+       classes.size(), train_loader.size(), validation ? validation->size() : 0,
+       options.images.image_size);
+
+  ClassifierTask task(*network, train_loader, validation.get());
+  const Values best = train(task, setup, line, directory);
+  report_skipped(train_loader);
+  if (validation) report_skipped(*validation);
+
+  std::vector<std::string> header = {"network", "best epoch", "train loss", "train top-1"};
+  std::vector<std::string> row = {options.arch, fmt::format("{:.0f}", value_of(best, "epoch")),
+                                  fmt::format("{:.4f}", value_of(best, "loss")),
+                                  percent(value_of(best, "top1"))};
+  if (validation) {
+    header.insert(header.end(), {"val loss", "val top-1", "val top-5"});
+    row.insert(row.end(),
+               {fmt::format("{:.4f}", value_of(best, "val_loss")),
+                percent(value_of(best, "val_top1")), percent(value_of(best, "val_top5"))});
+  }
+  Table table(header);
+  table.row(row);
+  table.print();
+}
+
+std::string list_of(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : " ") + name;
+  return text;
+}
+
+}  // namespace
+}  // namespace concord::tool
+
+int main(int argc, char** argv) {
+  using namespace concord::tool;
+  Options options;
+  CommandLine line(
+      {.name = "concord-train",
+       .summary = "Trains an image classifier, or evaluates one (--evaluate).",
+       .example = "  concord-prepare synthetic --output-dir shapes\n"
+                  "  concord-train --data shapes --arch resnet18 --image-size 64 --epochs 10 \\\n"
+                  "      --batch-size 32 --output-dir run-a\n"
+                  "  concord-train --evaluate --weights run-a/best.safetensors --data shapes\n"
+                  "The last prints a table with top-1, top-5 and loss; chance is 10 % on these 10 "
+                  "classes.",
+       .footnote = "Architectures: " + list_of(concord::network_names())});
+  add_image_options(line, options.images,
+                    "both sides in pixels (with --weights: as they were trained)");
+  line.app().get_option("--data")->required();
+  line.option("--arch", options.arch, "architecture, see below (with --weights: that of the file)",
+              one_of(concord::network_names()));
+  line.option("--weights", options.weights, "checkpoint to start from or to evaluate");
+  line.option("--half", options.half,
+              "train on one half of every class's sorted images only: a (first) or b (rest)",
+              one_of({"a", "b"}));
+  line.flag("--freeze-batch-norm", options.freeze_batch_norm,
+            "batch normalisation stays in evaluation mode");
+  add_optimizer_options(line, options.optimizer);
+  add_output_options(line, options.run, "folder for checkpoints and logs; must be new or empty");
+  add_resume_option(line, options.run);
+  add_seed_option(line, options.run);
+  add_device_options(line, options.device);
+  line.flag("--evaluate", options.evaluate, "only print the accuracy of --weights");
+  line.option("--split", options.split, "of --evaluate: train, or val (val/ or test/)",
+              one_of({"train", "val"}));
+  line.option("--dump-logits", options.dump_logits,
+              "of --evaluate: safetensors file for logits [N,classes] and labels [N], class by "
+              "class in file-name order");
+  return run_program(line, argc, argv, [&] {
+    apply(options.device);
+    options.evaluate ? evaluate(options, line) : train_classifier(options, line);
+  });
+}
