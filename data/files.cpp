@@ -81,6 +81,11 @@ StagingFolder::StagingFolder(fs::path target, bool replace)
     check(empty || replace_,
           "{}: the folder is not empty; name another one, or give --force to replace it",
           target_.string());
+    // Replacing deletes: a slip of the hand must not cost somebody's home folder.
+    check(empty || fs::exists(target_ / "manifest.json", error),
+          "{}: is not replaced, for it holds no manifest.json and so was not prepared by Concord; "
+          "name another folder or empty it yourself",
+          target_.string());
   }
   for (fs::path parent = target_.parent_path(); !fs::exists(parent, error);
        parent = parent.parent_path())

@@ -22,8 +22,9 @@ void write_file(const std::filesystem::path& path, const std::string& text);
 // is removed by the destructor otherwise, so an error or an interruption leaves nothing behind.
 class StagingFolder {
  public:
-  // Throws Error when `target` is a file, or a folder with content and not `replace`; when its
-  // parent cannot be created or written. Nothing of an existing target is touched before commit().
+  // Throws Error when `target` is a file; a folder with content unless `replace` is given and it
+  // holds a manifest.json, the mark of a prepared data set; when its parent cannot be created or
+  // written. Nothing of an existing target is touched before commit().
   StagingFolder(std::filesystem::path target, bool replace);
   ~StagingFolder();
   StagingFolder(const StagingFolder&) = delete;

@@ -23,7 +23,7 @@ void check_size(const std::string& name, int width, int height, const DecodeOpti
   check(width > 0 && height > 0, "{}: the image is empty ({}x{})", name, width, height);
   const std::int64_t pixels = std::int64_t{width} * height;
   check(pixels <= options.max_pixels,
-        "{}: {}x{} = {} pixels, more than the cap of {}; shrink it or raise --max-pixels", name,
+        "{}: {}x{} = {} pixels, more than the cap of {}; shrink it or raise --max-megapixels", name,
         width, height, pixels, options.max_pixels);
 }
 
@@ -115,6 +115,17 @@ Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name,
   }
   fail("{}: neither JPEG nor PNG (it looks like {}); convert it to one of them", name,
        describe(bytes));
+}
+
+bool is_color_jpeg(std::span<const std::uint8_t> bytes) {
+  if (image_kind(bytes) != ImageKind::kJpeg) return false;
+  const Turbo turbo(tjInitDecompress());
+  int width = 0, height = 0, subsampling = 0, colorspace = -1;
+  const bool read =
+      turbo != nullptr &&
+      tjDecompressHeader3(turbo.get(), bytes.data(), static_cast<unsigned long>(bytes.size()),
+                          &width, &height, &subsampling, &colorspace) == 0;
+  return read && (colorspace == TJCS_YCbCr || colorspace == TJCS_RGB);
 }
 
 Image load_image(const std::filesystem::path& path, const DecodeOptions& options) {

@@ -48,6 +48,9 @@ ImageKind image_kind(std::span<const std::uint8_t> bytes);
 Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name,
                    const DecodeOptions& options = {});
 
+// Whether the bytes are a JPEG with three colour components, by its header.
+bool is_color_jpeg(std::span<const std::uint8_t> bytes);
+
 // read_file and decode_image.
 Image load_image(const std::filesystem::path& path, const DecodeOptions& options = {});
 

@@ -12,7 +12,9 @@ namespace concord {
 // over taps t in [int(c - f + 0.5), int(c + f + 0.5)) clamped to the picture. Columns first,
 // rounded to 8 bits, then rows; an axis whose size does not change is left alone. Throws Error
 // unless both new sides are positive. Source: Pillow, libImaging/Resample.c; equal to it bit for
-// bit.
+// bit up to Pillow 12, the versions that published results were made with. Pillow 13 does rows
+// first when the height shrinks much more than the width (its pull request 9549), which moves some
+// values by one.
 Image resize_bilinear(const Image& image, int width, int height);
 
 }  // namespace concord
