@@ -105,7 +105,7 @@ Dropout::Dropout(double p, random::Generator& generator) : p_(p), generator_(&ge
 
 Tensor Dropout::forward(const Tensor& x) { return dropout(x, p_, training(), *generator_); }
 
-Tensor run_in_order(const std::vector<ModulePtr>& modules, Tensor x) {
+Tensor run_in_order(std::span<const ModulePtr> modules, Tensor x) {
   const bool fuse = ForwardObserver::current() == nullptr;
   for (std::size_t i = 0; i < modules.size(); ++i) {
     auto* norm = dynamic_cast<BatchNorm2d*>(modules[i].get());

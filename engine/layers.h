@@ -2,6 +2,9 @@
 // The layers that networks are made of: modules over the operations of engine/ops, with the
 // parameter names of torch.nn.
 
+#include <span>
+#include <vector>
+
 #include "engine/module.h"
 #include "engine/ops/conv2d.h"
 #include "engine/ops/norm.h"
@@ -153,7 +156,7 @@ class Dropout final : public Module {
 
 // Runs modules one after the other. A BatchNorm2d followed by a ReLU is one pass unless a
 // ForwardObserver watches.
-Tensor run_in_order(const std::vector<ModulePtr>& modules, Tensor x);
+Tensor run_in_order(std::span<const ModulePtr> modules, Tensor x);
 
 // Children named "0", "1", ... Runs them in order.
 class Sequential : public Module {
