@@ -1,0 +1,108 @@
+#include "engine/ops/gated_stage.h"
+
+#include "engine/autograd.h"
+#include "kernels/gated_stage.h"
+#include "kernels/norm.h"
+
+namespace concord {
+namespace {
+
+// Per sample and channel where `shape` is [N,C], per channel where it is [C].
+Tensor scale_of(const char* operation, const Tensor& v, bool per_sample) {
+  check(v.shape().rank() >= 2 && v.numel() > 0,
+        "{}: maps [N,C,H,W] expected, the tensor has shape {}", operation, v.shape().to_string());
+  const Shape shape = per_sample ? Shape{v.dim(0), v.dim(1)} : Shape{v.dim(1)};
+  Tensor mean = Tensor::empty(shape, {DType::kFloat64, v.device()});
+  Tensor variance = empty_like(mean);
+  kernels::mean_and_variance(v.device(), v.view(), mean.view(), variance.view());
+  Tensor s = Tensor::empty(shape, {v.dtype(), v.device()});
+  kernels::scale_from_variance(v.device(), std::as_const(variance).view(),
+                               v.numel() / shape.numel(), s.view());
+  return s;
+}
+
+void check_scale(const char* operation, const Tensor& v, const Tensor& s) {
+  check(v.shape().rank() >= 2, "{}: maps [N,C,H,W] expected, the tensor has shape {}", operation,
+        v.shape().to_string());
+  const bool fits = s.shape() == Shape{v.dim(1)} || s.shape() == Shape{v.dim(0), v.dim(1)};
+  check(fits && s.dtype() == v.dtype(),
+        "{}: the scale of maps {} {} must be [N,C] or [C] of their dtype, it is {} {}", operation,
+        v.shape().to_string(), name_of(v.dtype()), s.shape().to_string(), name_of(s.dtype()));
+}
+
+void check_stage(const char* operation, const Tensor& x, const Tensor& h, const Tensor& s,
+                 const Tensor& p) {
+  check(x.shape() == h.shape() && x.dtype() == h.dtype(), "{}: operands differ: {} {} and h {} {}",
+        operation, x.shape().to_string(), name_of(x.dtype()), h.shape().to_string(),
+        name_of(h.dtype()));
+  check_scale(operation, h, s);
+  check(p.numel() == 1 && p.dtype() == x.dtype(),
+        "{}: a gate of one {} element expected, p is {} {}", operation, name_of(x.dtype()),
+        p.shape().to_string(), name_of(p.dtype()));
+}
+
+}  // namespace
+
+Tensor sample_scale(const Tensor& v) { return scale_of("sample_scale", v, true); }
+Tensor batch_scale(const Tensor& v) { return scale_of("batch_scale", v, false); }
+
+// dL/dv = dL/dy / s
+Tensor divide_by_scale(const Tensor& v, const Tensor& s) {
+  check_scale("divide_by_scale", v, s);
+  Tensor y = empty_like(v);
+  kernels::divide_by_scale(v.device(), v.view(), s.view(), y.view());
+  return record("divide_by_scale", y, {v}, [s = s.detach()](Tensor dy) -> std::vector<Tensor> {
+    const kernels::ConstView from = dy.view();
+    Tensor dv = reuse_or_empty_like(dy);
+    kernels::divide_by_scale(from.device, from, s.view(), dv.view());
+    return {dv};
+  });
+}
+
+// dL/dx = dL/dy, dL/dh = dL/dy p [h > 0] / s, dL/dp = sum(dL/dy relu(h / s))
+Tensor gated_stage(const Tensor& x, const Tensor& h, const Tensor& s, const Tensor& p) {
+  check_stage("gated_stage", x, h, s, p);
+  const Tensor gated = h.in_format(x.format());
+  Tensor y = empty_like(x);
+  kernels::gated_stage_forward(x.device(), x.view(), gated.view(), s.view(), p.view(), y.view());
+  return record("gated_stage", y, {x, h, p},
+                [h = gated.detach(), s = s.detach(), p = p.detach(), x_wanted = needs_gradient(x),
+                 h_wanted = needs_gradient(h),
+                 p_wanted = needs_gradient(p)](Tensor dy) -> std::vector<Tensor> {
+                  const kernels::ConstView from = dy.view();
+                  Tensor dx, dh, dp;
+                  if (x_wanted) dx = dy;
+                  if (h_wanted) dh = reuse_or_empty_like(dy);  // a new one where dx holds dy
+                  if (p_wanted) dp = empty_like(p);
+                  if (h_wanted || p_wanted)
+                    kernels::gated_stage_backward(from.device, from, h.view(), s.view(), p.view(),
+                                                  h_wanted ? dh.view() : kernels::View{},
+                                                  p_wanted ? dp.view() : kernels::View{});
+                  return {dx, dh, dp};
+                });
+}
+
+Tensor frozen_stage(const Tensor& v, const Tensor& h, const Tensor& s, const Tensor& p) {
+  check_stage("frozen_stage", v, h, s, p);
+  const Tensor gated = h.in_format(v.format());
+  Tensor y = empty_like(v);
+  kernels::frozen_stage(v.device(), v.view(), gated.view(), s.view(), p.view(), y.view());
+  return y;
+}
+
+// dL/dp_i = 2 alpha_i p_i dL/dy
+Tensor gate_penalty(const Tensor& p, const std::vector<double>& alpha) {
+  check(p.shape().rank() == 1 && p.dim(0) == static_cast<std::int64_t>(alpha.size()),
+        "gate_penalty: gates of shape {} and {} values of alpha: one for each gate is needed",
+        p.shape().to_string(), alpha.size());
+  Tensor y = Tensor::empty({}, {p.dtype(), p.device()});
+  kernels::gate_penalty_forward(p.device(), p.view(), alpha, y.view());
+  return record("gate_penalty", y, {p}, [p = p.detach(), alpha](Tensor dy) -> std::vector<Tensor> {
+    Tensor dp = empty_like(p);
+    kernels::gate_penalty_backward(p.device(), p.view(), alpha, std::as_const(dy).view(),
+                                   dp.view());
+    return {dp};
+  });
+}
+
+}  // namespace concord

@@ -1,0 +1,140 @@
+#include "kernels/gated_stage.h"
+
+#include <cmath>
+
+#include "kernels/cpu/channels.h"
+
+namespace concord::kernels {
+namespace {
+
+void scale_from_variance_cpu(ConstView variance, std::int64_t count, View s) {
+  const double* from = variance.as<double>();
+  const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
+  with_float(s, "scale_from_variance", [&]<class T>(T) {
+    T* to = s.as<T>();
+    for (std::int64_t i = 0; i < s.numel(); ++i)
+      to[i] = count == 1 ? T(1) : static_cast<T>(std::sqrt(from[i] * unbiased) + 1e-5);
+  });
+}
+
+// factor / s for each row and channel of s [N,C] or [C].
+template <class T>
+ChannelTable<T, 1> factor_over(const ConstView& s, double factor) {
+  const std::int64_t rows = s.shape.rank() == 2 ? s.shape[0] : 1;
+  const std::int64_t channels = s.numel() / std::max<std::int64_t>(rows, 1);
+  ChannelTable<T, 1> table(rows, channels);
+  const T* scales = s.as<T>();
+  for (std::int64_t row = 0; row < rows; ++row)
+    for (std::int64_t c = 0; c < channels; ++c)
+      table.at(0, row, c) =
+          static_cast<T>(factor / static_cast<double>(scales[row * channels + c]));
+  return table;
+}
+
+template <class T>
+double gate(const ConstView& p) {
+  return static_cast<double>(*p.as<T>());
+}
+
+void divide_by_scale_cpu(ConstView v, ConstView s, View y) {
+  with_float(v, "divide_by_scale", [&]<class T>(T) {
+    const T* from = v.as<T>();
+    T* to = y.as<T>();
+    map_channels(walk_layout(v), factor_over<T>(s, 1.0),
+                 [=](std::int64_t i, T inverse) { to[i] = from[i] * inverse; });
+  });
+}
+
+void gated_stage_forward_cpu(ConstView x, ConstView h, ConstView s, ConstView p, View y) {
+  with_float(x, "gated_stage", [&]<class T>(T) {
+    const T* base = x.as<T>();
+    const T* gated = h.as<T>();
+    T* to = y.as<T>();
+    map_channels(walk_layout(x), factor_over<T>(s, gate<T>(p)), [=](std::int64_t i, T factor) {
+      // Written so that the comparison with a NaN keeps it.
+      const T rectified = gated[i] <= T(0) ? T(0) : gated[i];
+      to[i] = base[i] + factor * rectified;
+    });
+  });
+}
+
+void gated_stage_backward_cpu(ConstView dy, ConstView h, ConstView s, ConstView p, View dh,
+                              View dp) {
+  with_float(dy, "gated_stage", [&]<class T>(T) {
+    const T* from = dy.as<T>();
+    const T* gated = h.as<T>();
+    T* to = dh ? dh.as<T>() : nullptr;
+    const ChannelLayout layout = walk_layout(dy);
+    const ChannelTable<T, 1> factors = factor_over<T>(s, gate<T>(p));
+    if (!dp) {
+      map_channels(layout, factors, [=](std::int64_t i, T factor) {
+        to[i] = gated[i] > T(0) ? from[i] * factor : T(0);
+      });
+      return;
+    }
+    // sum(dy relu(h)) of each map, to be divided by its scale.
+    const auto with_sums = [&](auto body) { return sum_channels<1>(layout, factors, body)[0]; };
+    const std::vector<double> sums =
+        to == nullptr ? with_sums([=](std::int64_t i, T) {
+          const T product = gated[i] > T(0) ? from[i] * gated[i] : T(0);
+          return std::array<double, 1>{static_cast<double>(product)};
+        })
+                      : with_sums([=](std::int64_t i, T factor) {
+                          const T g = gated[i] > T(0) ? from[i] : T(0);
+                          const T product = g * gated[i];
+                          to[i] = g * factor;
+                          return std::array<double, 1>{static_cast<double>(product)};
+                        });
+    const ChannelTable<T, 1> inverses = factor_over<T>(s, 1.0);
+    const std::int64_t channels = layout.channels();
+    double total = 0;
+    for (std::int64_t n = 0; n < layout.outer; ++n)
+      for (std::int64_t c = 0; c < channels; ++c)
+        total += sums[static_cast<std::size_t>(n * channels + c)] *
+                 static_cast<double>(*inverses.from(0, n, c));
+    *dp.as<T>() = static_cast<T>(total);
+  });
+}
+
+void frozen_stage_cpu(ConstView v, ConstView h, ConstView s, ConstView p, View y) {
+  with_float(v, "frozen_stage", [&]<class T>(T) {
+    const T* from = v.as<T>();
+    const T* gated = h.as<T>();
+    T* to = y.as<T>();
+    map_channels(walk_layout(v), factor_over<T>(s, gate<T>(p)), [=](std::int64_t i, T factor) {
+      to[i] = gated[i] > T(0) ? from[i] * factor : T(0);
+    });
+  });
+}
+
+void gate_penalty_forward_cpu(ConstView p, const std::vector<double>& alpha, View value) {
+  with_float(p, "gate_penalty", [&]<class T>(T) {
+    const T* gates = p.as<T>();
+    double total = 0;
+    for (std::size_t i = 0; i < alpha.size(); ++i)
+      total += alpha[i] * static_cast<double>(gates[i]) * static_cast<double>(gates[i]);
+    *value.as<T>() = static_cast<T>(total);
+  });
+}
+
+void gate_penalty_backward_cpu(ConstView p, const std::vector<double>& alpha, ConstView dy,
+                               View dp) {
+  with_float(p, "gate_penalty", [&]<class T>(T) {
+    const double weight = 2 * static_cast<double>(*dy.as<T>());
+    for (std::size_t i = 0; i < alpha.size(); ++i)
+      dp.as<T>()[i] = static_cast<T>(weight * alpha[i] * static_cast<double>(p.as<T>()[i]));
+  });
+}
+
+const Registration registrations[] = {
+    {scale_from_variance, DeviceType::kCpu, scale_from_variance_cpu},
+    {divide_by_scale, DeviceType::kCpu, divide_by_scale_cpu},
+    {gated_stage_forward, DeviceType::kCpu, gated_stage_forward_cpu},
+    {gated_stage_backward, DeviceType::kCpu, gated_stage_backward_cpu},
+    {frozen_stage, DeviceType::kCpu, frozen_stage_cpu},
+    {gate_penalty_forward, DeviceType::kCpu, gate_penalty_forward_cpu},
+    {gate_penalty_backward, DeviceType::kCpu, gate_penalty_backward_cpu},
+};
+
+}  // namespace
+}  // namespace concord::kernels
