@@ -1,0 +1,349 @@
+// concord-transnet: trains a Trans-Net from network A's features to network B's, or splits B's
+// features into orders of fuzziness with a trained one (--evaluate).
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/autograd.h"
+#include "engine/ops/arithmetic.h"
+#include "engine/ops/loss.h"
+#include "kernels/arithmetic.h"
+#include "tools/common/feature_pairs.h"
+#include "tools/common/interrupt.h"
+#include "tools/common/progress.h"
+#include "tools/common/tensor_stream.h"
+#include "tools/common/terminal.h"
+#include "tools/common/training.h"
+#include "tools/common/trans_net_file.h"
+
+namespace concord::tool {
+namespace {
+
+struct Options {
+  std::string features_a, features_b, val_features_a, val_features_b;
+  std::string weights_a, weights_b, layer, layer_a, layer_b;
+  std::string weights;
+  ImageOptions images;
+  RunOptions run;
+  DeviceOptions device;
+  OptimizerOptions optimizer;
+  TransNetChoice net;
+  std::vector<double> alpha = {0.1};
+  bool no_penalty = false;
+  bool evaluate = false;
+};
+
+// Pairs to train on and, where there are any, to validate on.
+struct Sources {
+  std::unique_ptr<FeaturePairs> train;
+  std::unique_ptr<FeaturePairs> validation;
+};
+
+Sources from_stores(const Options& options) {
+  check_usage(!options.features_a.empty() && !options.features_b.empty(),
+              "--features-a and --features-b go together");
+  check_usage(options.val_features_a.empty() == options.val_features_b.empty(),
+              "--val-features-a and --val-features-b go together");
+  const std::int64_t batch = options.images.batch_size;
+  Sources sources;
+  sources.train =
+      pairs_from_stores(FeatureStore(options.features_a), FeatureStore(options.features_b),
+                        {.batch_size = batch, .shuffle = true, .seed = options.run.seed});
+  if (!options.val_features_a.empty())
+    sources.validation =
+        pairs_from_stores(FeatureStore(options.val_features_a),
+                          FeatureStore(options.val_features_b), {.batch_size = batch});
+  return sources;
+}
+
+Sources from_networks(Options& options, const CommandLine& line) {
+  check_usage(
+      !options.weights_a.empty() && !options.weights_b.empty() && !options.images.data.empty(),
+      "give --features-a and --features-b, or --weights-a, --weights-b and --data");
+  if (options.layer_a.empty()) options.layer_a = options.layer;
+  if (options.layer_b.empty()) options.layer_b = options.layer;
+  check_usage(!options.layer_a.empty() && !options.layer_b.empty(),
+              "--weights-a and --weights-b need --layer, or --layer-a and --layer-b");
+  const SavedNetwork a = load_network(options.weights_a);
+  const SavedNetwork b = load_network(options.weights_b);
+  if (a.image_size > 0 && !line.given("--image-size")) options.images.image_size = a.image_size;
+  if (b.image_size != options.images.image_size)
+    note("{} was trained at {} px, and both networks see images of {} px", options.weights_b,
+         b.image_size, options.images.image_size);
+  ImageFolder folder = read_image_folder(options.images.data);
+  // The networks' own generators must live as long as they.
+  const auto keep = [](const SavedNetwork& saved) {
+    return std::shared_ptr<Network>(
+        saved.network.get(), [network = saved.network,
+                              generator = saved.generator](Network*) mutable { network.reset(); });
+  };
+  const auto pairs = [&](ImageSet set, bool shuffle) {
+    LoaderOptions loader = loader_options(options.images);
+    loader.shuffle = shuffle;
+    loader.seed = options.run.seed;
+    const std::string print = fingerprint(set) + ", " + options.layer_a + ", " + options.layer_b;
+    return pairs_from_networks(keep(a), options.layer_a, keep(b), options.layer_b,
+                               std::make_unique<Loader>(std::move(set), std::move(loader)), print);
+  };
+  Sources sources;
+  sources.train = pairs(std::move(folder.train), true);
+  if (folder.validation) sources.validation = pairs(std::move(*folder.validation), false);
+  return sources;
+}
+
+class TransNetTask : public TrainingTask {
+ public:
+  TransNetTask(TransNet& net, Sources& sources, std::vector<double> alpha)
+      : net_(net), sources_(sources), alpha_(std::move(alpha)) {}
+
+  Module& module() override { return net_; }
+  std::int64_t steps() const override { return sources_.train->batches(); }
+  std::int64_t samples() const override { return sources_.train->size(); }
+
+  void start(std::int64_t epoch, std::int64_t first_step) override {
+    net_.set_training(true);
+    sources_.train->start(epoch, first_step);
+  }
+
+  bool step(Step& step) override {
+    if (!sources_.train->next(batch_)) return false;
+    const Tensor mse = mse_loss(net_(batch_.a), batch_.b);
+    const Tensor gates = net_.gates();
+    const Tensor penalty = gate_penalty(gates, alpha_);
+    const Tensor loss = add(mse, penalty);
+    const auto p = gates.to_vector<float>();
+    loss.backward();
+    step.number = batch_.number;
+    step.samples = batch_.a.dim(0);
+    step.means = {{"loss", loss.item()}, {"mse", mse.item()}, {"penalty", penalty.item()}};
+    const Tensor& gradient = net_.gate_logits().grad();
+    if (!gradient.defined()) return true;
+    const auto dq = gradient.to_vector<float>();
+    for (std::size_t i = 0; i < p.size(); ++i)
+      step.means.emplace_back(fmt::format("dL/dp_{}", i), dq[i] / (p[i] * (1.0 - p[i])));
+    return true;
+  }
+
+  void replay() override {
+    const auto finite = [](const char* what, const Tensor& features) {
+      check(kernels::all_finite(features.device(), features.view()),
+            "features {} hold a NaN or infinity; extract them again", what);
+    };
+    finite("A", batch_.a);
+    finite("B", batch_.b);
+    net_(batch_.a);
+  }
+
+  Values evaluate() override {
+    const NoGradGuard no_gradients;
+    Values values;
+    const auto p = net_.gates().to_vector<float>();
+    for (std::size_t i = 0; i < p.size(); ++i) values.emplace_back(fmt::format("p_{}", i), p[i]);
+    if (sources_.validation == nullptr) return values;
+    net_.set_training(false);
+    double squares = 0;
+    std::int64_t samples = 0;
+    sources_.validation->start(0, 0);
+    for (PairBatch pair; sources_.validation->next(pair);) {
+      stop_if_interrupted();
+      const std::int64_t count = pair.a.dim(0);
+      squares += mse_loss(net_(pair.a), pair.b).item() * static_cast<double>(count);
+      samples += count;
+    }
+    values.emplace_back("val_mse", squares / static_cast<double>(samples));
+    return values;
+  }
+
+  double score(const Values& values) const override {
+    return -value_of(values, sources_.validation == nullptr ? "loss" : "val_mse");
+  }
+
+ private:
+  TransNet& net_;
+  Sources& sources_;
+  std::vector<double> alpha_;
+  PairBatch batch_;
+};
+
+std::vector<double> alpha_of(const Options& options) {
+  const auto gates = static_cast<std::size_t>(options.net.orders - 1);
+  if (options.no_penalty) return std::vector<double>(gates, 0.0);
+  if (options.alpha.size() == 1) return std::vector<double>(gates, options.alpha.front());
+  check_usage(options.alpha.size() == gates,
+              "--alpha has {} values; give one, or one for each of the {} gates of --orders {}",
+              options.alpha.size(), gates, options.net.orders);
+  return options.alpha;
+}
+
+nlohmann::ordered_json settings_of(const Options& options, const FeaturePairs& pairs,
+                                   const TransNet& net, const std::vector<double>& alpha) {
+  nlohmann::ordered_json settings;
+  settings["features"] = pairs.fingerprint();
+  settings["--weights-a"] = options.weights_a;
+  settings["--weights-b"] = options.weights_b;
+  settings["--weights"] = options.weights;
+  settings["Trans-Net"] = to_json(net.options());
+  settings["--alpha"] = alpha;
+  settings["--seed"] = options.run.seed;
+  settings["--batch-size"] = options.images.batch_size;
+  settings["--precision"] = options.device.precision;
+  add_settings(settings, options.optimizer);
+  return settings;
+}
+
+std::string list_of(const std::vector<float>& values) {
+  std::string text;
+  for (const float value : values) text += fmt::format("{}{:.4f}", text.empty() ? "" : ", ", value);
+  return text.empty() ? "-" : text;
+}
+
+void train_trans_net(Options& options, const CommandLine& line) {
+  const std::vector<double> alpha = alpha_of(options);
+  const bool stored = !options.features_a.empty() || !options.features_b.empty();
+  check_usage(!stored || (options.weights_a.empty() && options.weights_b.empty()),
+              "give features or networks (--weights-a, --weights-b), not both");
+  Sources sources = stored ? from_stores(options) : from_networks(options, line);
+  const Shape a = sources.train->shape_a();
+  const Shape b = sources.train->shape_b();
+  if (sources.validation != nullptr) {
+    const auto same = [](const char* which, const Shape& train, const Shape& validation) {
+      check(validation == train.with(0, validation[0]),
+            "features {} to train on are {}, those to validate on {}; extract both alike", which,
+            train.to_string(), validation.to_string());
+    };
+    same("A", a, sources.validation->shape_a());
+    same("B", b, sources.validation->shape_b());
+  }
+  random::Generator generator(options.run.seed);
+  TransNet net(trans_net_options(options.net, a[1], b[1]), generator);
+  if (!options.weights.empty()) load_parameters(options.weights, net);
+
+  TrainingSetup setup;
+  setup.run = options.run;
+  setup.optimizer = options.optimizer;
+  setup.network = {{"kind", "trans-net"},
+                   {"trans_net", to_json(net.options())},
+                   {"features_a", a.to_string()},
+                   {"features_b", b.to_string()}};
+  setup.settings = settings_of(options, *sources.train, net, alpha);
+  setup.generator = &generator;
+  RunDirectory directory(options.run, kTrainingFiles);
+  directory.write_config(line, {{"network", setup.network}});
+  note("Trans-Net of {} orders, {} to {}", options.net.orders, a.to_string(), b.to_string());
+
+  TransNetTask task(net, sources, alpha);
+  const Values best = train(task, setup, line, directory);
+  std::vector<std::string> header = {"best epoch", "loss", "MSE"};
+  std::vector<std::string> row = {fmt::format("{:.0f}", value_of(best, "epoch")),
+                                  fmt::format("{:.6g}", value_of(best, "loss")),
+                                  fmt::format("{:.6g}", value_of(best, "mse"))};
+  for (const auto& [name, value] : best) {
+    if (name != "val_mse" && !name.starts_with("p_")) continue;
+    header.push_back(name == "val_mse" ? "val MSE" : name);
+    row.push_back(fmt::format("{:.6g}", value));
+  }
+  Table table(header);
+  table.row(row);
+  table.print();
+}
+
+void evaluate(const Options& options) {
+  check_usage(!options.weights.empty(), "--evaluate needs --weights");
+  check_usage(!options.features_a.empty() && !options.features_b.empty(),
+              "--evaluate needs --features-a and --features-b");
+  const SavedTransNet saved = load_trans_net(options.weights, options.net);
+  TransNet& net = *saved.net;
+  const auto pairs =
+      pairs_from_stores(FeatureStore(options.features_a), FeatureStore(options.features_b),
+                        {.batch_size = options.images.batch_size});
+  check_fits(net, pairs->shape_a(), pairs->shape_b(), options.weights);
+  const std::int64_t orders = net.options().orders;
+  std::vector<std::pair<std::string, Shape>> tensors = {{"y", pairs->shape_b()}};
+  for (std::int64_t k = 0; k < orders; ++k)
+    tensors.emplace_back(fmt::format("order{}", k), pairs->shape_b());
+  tensors.emplace_back("delta", pairs->shape_b());
+
+  RunDirectory directory(options.run, {"orders.safetensors"});
+  TensorStream stream(directory.path() / "orders.safetensors", tensors);
+  Progress progress("splitting", pairs->size(), "images");
+  const NoGradGuard no_gradients;
+  double squares = 0;
+  std::int64_t done = 0;
+  pairs->start(0, 0);
+  for (PairBatch pair; pairs->next(pair);) {
+    stop_if_interrupted();
+    const Orders result = net.disentangle(pair.a);
+    const std::int64_t count = pair.b.dim(0);
+    stream.write("y", done, result.y);
+    for (std::int64_t k = 0; k < orders; ++k)
+      stream.write(fmt::format("order{}", k), done, result.orders[static_cast<std::size_t>(k)]);
+    stream.write("delta", done, subtract(pair.b, result.y));
+    squares += mse_loss(result.y, pair.b).item() * static_cast<double>(count);
+    done += count;
+    progress.update(done);
+  }
+  stream.finish();
+  Table table({"images", "orders", "MSE", "p"});
+  table.row({std::to_string(done), std::to_string(orders),
+             fmt::format("{:.6g}", squares / static_cast<double>(done)),
+             list_of(net.gates().to_vector<float>())});
+  table.print();
+}
+
+void add_source_options(CommandLine& line, Options& options) {
+  line.option("--features-a", options.features_a,
+              "A's features: a store, or a safetensors file with a tensor `features`");
+  line.option("--features-b", options.features_b, "B's features, of the same images");
+  line.option("--val-features-a", options.val_features_a, "A's features to validate on");
+  line.option("--val-features-b", options.val_features_b, "B's features to validate on");
+  line.option("--weights-a", options.weights_a, "network A, to compute features when needed");
+  line.option("--weights-b", options.weights_b, "network B");
+  line.option("--layer", options.layer, "of both networks");
+  line.option("--layer-a", options.layer_a, "of network A");
+  line.option("--layer-b", options.layer_b, "of network B");
+}
+
+}  // namespace
+}  // namespace concord::tool
+
+int main(int argc, char** argv) {
+  using namespace concord::tool;
+  Options options;
+  options.images.batch_size = 64;
+  options.optimizer.optimizer = "adam";
+  options.optimizer.lr = 1e-4;
+  options.optimizer.epochs = 800;
+  CommandLine line(
+      {.name = "concord-transnet",
+       .summary = "Trains a Trans-Net that rebuilds network B's features from A's, or splits them "
+                  "into orders (--evaluate).",
+       .example =
+           "  concord-transnet --features-a features-a --features-b features-b --epochs 100 \\\n"
+           "      --output-dir trans-net\n"
+           "  concord-transnet --evaluate --weights trans-net/best.safetensors \\\n"
+           "      --features-a features-a --features-b features-b --output-dir orders\n"
+           "The first prints MSE and gates p; the second writes orders/orders.safetensors with y,\n"
+           "order0, order1, order2 (their sum is y) and delta = B - y.",
+       .footnote = "A file of bare tensors (linearLayers_conv.I.weight, nonLinearLayers_p_pre) "
+                   "tells --evaluate\nits orders, channels and kernel; its norms are those of "
+                   "--input-norm, --affine and --stage-norm."});
+  add_source_options(line, options);
+  add_image_options(line, options.images,
+                    "with --data: both sides in pixels (default: as trained)");
+  add_trans_net_options(line, options.net);
+  line.option("--alpha", options.alpha,
+              "weight of the penalty alpha p^2: one value, or one per gate", in_range(0, 1e9));
+  line.flag("--no-penalty", options.no_penalty, "leave the penalty of the gates out");
+  add_optimizer_options(line, options.optimizer);
+  line.option("--weights", options.weights, "Trans-Net to start from or to evaluate");
+  line.flag("--evaluate", options.evaluate, "write orders.safetensors with --weights");
+  add_output_options(line, options.run, "folder for checkpoints and logs; must be new or empty");
+  line.app().get_option("--output-dir")->required();
+  add_resume_option(line, options.run);
+  add_seed_option(line, options.run);
+  add_device_options(line, options.device);
+  return run_program(line, argc, argv, [&] {
+    apply(options.device);
+    options.evaluate ? evaluate(options) : train_trans_net(options, line);
+  });
+}
