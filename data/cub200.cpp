@@ -93,8 +93,9 @@ Written prepare_image(const Cub200& set, const CubImage& entry, const fs::path& 
     bool whole = true;
     if (options.crop) {
       const BoundingBox& box = entry.box;
-      written.clipped = box.x < 0.0 || box.y < 0.0 || box.x + box.width > image.width ||
-                        box.y + box.height > image.height;
+      // In whole pixels: a box that ends within the last pixel loses nothing.
+      written.clipped = box.x <= -1.0 || box.y <= -1.0 || box.x + box.width >= image.width + 1.0 ||
+                        box.y + box.height >= image.height + 1.0;
       const auto [left, top, right, bottom] = crop_rectangle(box, image.width, image.height, name);
       whole = left == 0 && top == 0 && right == image.width && bottom == image.height;
       if (!whole) image = crop(image, left, top, right, bottom);

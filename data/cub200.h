@@ -54,7 +54,7 @@ struct Cub200Options {
   int threads = 0;      // 0: all
   std::int64_t max_pixels = std::int64_t{1} << 26;
   bool replace = false;  // an output folder that is not empty
-  ProgressCallback progress;
+  ProgressCallback progress = {};
 };
 
 struct Cub200Report {

@@ -36,9 +36,9 @@ struct LoaderOptions {
   std::array<float, 3> mean = kImageNetMean;
   std::array<float, 3> std = kImageNetStd;
   // Indices into ImageSet::samples to use, in this order; empty for all.
-  std::vector<std::int64_t> subset;
+  std::vector<std::int64_t> subset = {};
   // Called on the thread of next(), once per unreadable image, in the order of the batches.
-  std::function<void(const std::string&)> warn;
+  std::function<void(const std::string&)> warn = {};
 };
 
 struct Batch {

@@ -1,6 +1,7 @@
 #include "data/png.h"
 
 #include <climits>
+#include <cstring>
 #include <memory>
 
 #include "kernels/error.h"
@@ -30,12 +31,17 @@ int checked_length(std::span<const std::uint8_t> bytes, const std::string& name)
 }  // namespace
 
 PngSize png_size(std::span<const std::uint8_t> bytes, const std::string& name) {
-  PngSize size;
-  int channels = 0;
-  check(stbi_info_from_memory(bytes.data(), checked_length(bytes, name), &size.width, &size.height,
-                              &channels) != 0,
-        "{}: damaged PNG: {}", name, stbi_failure_reason());
-  return size;
+  // The header chunk comes first: signature 8, length 4, "IHDR", width, height, big-endian. Read
+  // here, because stb_image refuses large sizes without a reason.
+  check(bytes.size() >= 24 && std::memcmp(bytes.data() + 12, "IHDR", 4) == 0,
+        "{}: damaged PNG: it does not begin with a header", name);
+  const auto read = [&](std::size_t at) {
+    std::uint32_t value = 0;
+    for (std::size_t i = 0; i < 4; ++i) value = value << 8 | bytes[at + i];
+    check(value <= INT_MAX, "{}: damaged PNG: a side of {} pixels", name, value);
+    return static_cast<int>(value);
+  };
+  return {read(16), read(20)};
 }
 
 Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
@@ -44,7 +50,8 @@ Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
       stbi_load_from_memory(bytes.data(), checked_length(bytes, name), &width, &height, &channels,
                             3),
       &stbi_image_free);
-  check(pixels != nullptr, "{}: damaged PNG: {}", name, stbi_failure_reason());
+  check(pixels != nullptr, "{}: damaged PNG: {}", name,
+        stbi_failure_reason() != nullptr ? stbi_failure_reason() : "the cause is unknown");
   Image image(width, height);
   image.rgb.assign(pixels.get(), pixels.get() + image.rgb.size());
   return image;

@@ -28,7 +28,7 @@ struct SyntheticOptions {
   int quality = 92;      // of the JPEG files, 1..100
   int threads = 0;       // 0: all; the files do not depend on it
   bool replace = false;  // an output folder that is not empty
-  ProgressCallback progress;
+  ProgressCallback progress = {};
 };
 
 // The names of the ten classes; neighbours are pairs that share shape or texture.
