@@ -1,22 +1,21 @@
 #pragma once
+// Pooling of [N,C,H,W] float32 and float64 tensors, differentiable. The result is in the memory
+// format of the input.
 
 #include "engine/tensor.h"
-#include "kernels/conv2d.h"
+#include "kernels/pooling.h"
 
 namespace concord {
 
-struct MaxPool2dOptions {
-  Size2d kernel = {2, 2};
-  Size2d stride = {2, 2};
-  Size2d padding = {0, 0};
-};
-
 // y[n,c,i,j] = max of x over the window at (i stride - padding, j stride - padding), cells outside
-// the image left out. The gradient goes to the first maximum in row-major order. Any memory format.
+// the image left out; NaN where the window holds one. Output height
+//   floor((H + 2 padding - kernel) / stride) + 1, width likewise.
+// The gradient goes to the first maximum in row-major order. Throws where padding exceeds half the
+// kernel (a window could be empty) and where the output would be empty.
 Tensor max_pool2d(const Tensor& x, const MaxPool2dOptions& options);
 
 // Averages over rows floor(i H / out) .. ceil((i+1) H / out) - 1, columns likewise: the output has
-// the wanted size whatever the input's. Any memory format.
+// the wanted size whatever the input's. Throws unless both sizes are positive.
 Tensor adaptive_avg_pool2d(const Tensor& x, Size2d output);
 
 }  // namespace concord

@@ -1,0 +1,59 @@
+#include "engine/ops/linear.h"
+
+#include "engine/autograd.h"
+#include "kernels/linear.h"
+
+namespace concord {
+namespace {
+
+void check_operands(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const std::string both =
+      fmt::format("(input {}, weight {})", x.shape().to_string(), weight.shape().to_string());
+  check(x.shape().rank() == 2 && weight.shape().rank() == 2,
+        "linear: input [N,I] and weight [O,I] expected {}; flatten maps first", both);
+  check(x.dim(1) == weight.dim(1), "linear: input has {} features, weight expects {} {}", x.dim(1),
+        weight.dim(1), both);
+  check(weight.numel() > 0, "linear: the weight is empty {}", both);
+  check(!bias.defined() || bias.shape() == Shape{weight.dim(0)},
+        "linear: bias of shape {}, weight expects {} values {}",
+        bias.defined() ? bias.shape().to_string() : "", weight.dim(0), both);
+  check(x.dtype() == weight.dtype() && (!bias.defined() || bias.dtype() == x.dtype()),
+        "linear: input is {}, weight is {} {}", name_of(x.dtype()), name_of(weight.dtype()), both);
+}
+
+}  // namespace
+
+// dL/dx = dL/dy weight, dL/dweight = dL/dy^T x, dL/dbias = sum over N of dL/dy
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  check_operands(x, weight, bias);
+  Tensor y = Tensor::empty({x.dim(0), weight.dim(0)}, {x.dtype(), x.device()});
+  kernels::linear_forward(x.device(), x.view(), weight.view(),
+                          bias.defined() ? bias.view() : kernels::ConstView(), y.view());
+
+  return record(
+      "linear", y, {x, weight, bias},
+      [saved_x = needs_gradient(weight) ? x.detach() : Tensor(),
+       saved_weight = needs_gradient(x) ? weight.detach() : Tensor(),
+       bias_wanted = needs_gradient(bias), inputs = x.dim(1)](Tensor dy) -> std::vector<Tensor> {
+        const TensorOptions options{dy.dtype(), dy.device()};
+        const std::int64_t outputs = dy.dim(1);
+        Tensor dx;
+        Tensor d_weight;
+        Tensor d_bias;
+        if (saved_x.defined()) {
+          d_weight = Tensor::empty({outputs, inputs}, options);
+          kernels::linear_backward_weights(dy.device(), saved_x.view(), dy.view(), d_weight.view());
+        }
+        if (bias_wanted) {
+          d_bias = Tensor::empty({outputs}, options);
+          kernels::linear_backward_bias(dy.device(), dy.view(), d_bias.view());
+        }
+        if (saved_weight.defined()) {
+          dx = Tensor::empty({dy.dim(0), inputs}, options);
+          kernels::linear_backward_data(dy.device(), dy.view(), saved_weight.view(), dx.view());
+        }
+        return {dx, d_weight, d_bias};
+      });
+}
+
+}  // namespace concord

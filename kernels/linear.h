@@ -1,0 +1,21 @@
+#pragma once
+// Products of linear layers: x [N,I], weight [O,I], bias [O], y [N,O], all plain. Results are
+// overwritten. float32 and float64.
+
+#include "kernels/kernel.h"
+
+namespace concord::kernels {
+
+// y = x weight^T + bias; bias may be absent.
+inline Kernel<void(ConstView x, ConstView weight, ConstView bias, View y)> linear_forward{
+    "linear_forward"};
+// dx = dy weight
+inline Kernel<void(ConstView dy, ConstView weight, View dx)> linear_backward_data{
+    "linear_backward_data"};
+// d_weight = dy^T x
+inline Kernel<void(ConstView x, ConstView dy, View d_weight)> linear_backward_weights{
+    "linear_backward_weights"};
+// d_bias = the sum of dy over N
+inline Kernel<void(ConstView dy, View d_bias)> linear_backward_bias{"linear_backward_bias"};
+
+}  // namespace concord::kernels
