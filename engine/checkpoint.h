@@ -16,7 +16,7 @@ namespace concord {
 struct TrainingState {
   std::int64_t epoch = 0;  // epochs completed
   std::int64_t step = 0;   // steps completed in the next one
-  random::Generator generator;
+  random::Generator generator{};
   std::string metrics = "{}";        // JSON object: best so far, running sums
   std::string configuration = "{}";  // JSON object: the options of the run
 };

@@ -182,6 +182,9 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 
 SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes) {
   check(text.starts_with('{'), "header: does not begin with '{{'; not a safetensors file");
+  // The parser takes a zero byte for the end of its input.
+  check(text.find('\0') == std::string_view::npos, "header: not valid JSON at byte {}: a zero byte",
+        text.find('\0'));
   HeaderReader reader;
   nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
   SafetensorsHeader header = reader.take();
