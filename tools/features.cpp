@@ -73,7 +73,7 @@ void extract(Options& options, const CommandLine& line) {
   check(loader.next(batch), "{}: no image could be read", loader.set().root.string());
   Outputs outputs = extractor.run(batch.images);
 
-  RunDirectory directory(options.run, {"index.json", "shard-*", "config.json"});
+  RunDirectory directory(options.run, {"index.json", "shard-*.safetensors", "config.json"});
   FeatureStoreWriter writer(directory.path(), {.arch = saved.network->arch(),
                                                .layer = options.layer,
                                                .dataset = options.images.data,

@@ -19,9 +19,9 @@ class RunDirectory {
  public:
   // Makes the folder ready. Throws naming it when it is not empty and neither --resume nor --force
   // was given (nothing is touched then), or cannot be created or written. `owned` are the file
-  // names that the program writes ("panel-*" stands for any ending): --force removes these and
-  // nothing else. A folder that this call created is removed again by the destructor when the run
-  // has left nothing in it.
+  // names that the program writes ("shard-*.safetensors" stands for any middle): --force removes
+  // these and nothing else. A folder that this call created is removed again by the destructor when
+  // the run has left nothing in it.
   RunDirectory(const RunOptions& options, const std::vector<std::string>& owned);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;

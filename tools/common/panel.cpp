@@ -1,0 +1,148 @@
+#include "tools/common/panel.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/resize.h"
+
+namespace concord::tool {
+namespace {
+
+constexpr int kMargin = 32;
+constexpr int kGap = 16;
+constexpr int kCell = 144;     // the least side of a map, pixels
+constexpr int kRowLabel = 30;  // above each row
+constexpr int kTitle = 64;     // above the column names
+constexpr int kColumnNames = 44;
+constexpr int kScaleWidth = 14;
+constexpr int kScaleText = 58;
+constexpr int kBars = 150;  // at the bottom
+constexpr int kBarHeight = 72;
+
+struct Layout {
+  int block = 1;  // pixels per value of the largest map
+  int cell = kCell;
+  int columns = 0;
+
+  int column_x(int column) const { return kMargin + column * (cell + kGap); }
+  int row_y(int row) const {
+    return kMargin + kTitle + kColumnNames + row * (kRowLabel + cell + kGap) + kRowLabel;
+  }
+  int width() const { return column_x(columns) + kScaleWidth + kScaleText + kMargin; }
+  int height(int rows) const { return row_y(rows) - kRowLabel + kBars + kMargin; }
+};
+
+// Cells are a whole number of pixels per value of the largest map.
+Layout layout_of(const MapSheet& sheet) {
+  int largest = 1;
+  for (const MapRow& row : sheet.rows)
+    for (const FeatureMap& map : row.maps) largest = std::max({largest, map.width, map.height});
+  Layout layout;
+  layout.block = (kCell + largest - 1) / largest;
+  layout.cell = layout.block * largest;
+  layout.columns = static_cast<int>(sheet.columns().size()) + 1;
+  return layout;
+}
+
+void draw_absent(Canvas& canvas, int x, int y, int side, const std::string& why) {
+  canvas.fill(x, y, side, side, {244, 245, 247});
+  canvas.text(x + side / 2.0, y + side / 2.0 + 4, why, 9, kFaint, Align::kCentre);
+}
+
+// As large as fits in the cell in whole pixels per value, in its middle.
+void draw_map(Canvas& canvas, const FeatureMap& map, double scale, int x, int y, int side) {
+  if (map.values.empty()) return draw_absent(canvas, x, y, side, "no such channel");
+  const int block = std::max(1, side / std::max(map.width, map.height));
+  const Image image = coloured(map, scale, block);
+  const int left = x + (side - image.width) / 2;
+  const int top = y + (side - image.height) / 2;
+  canvas.frame(left, top, image.width, image.height, kLine);
+  canvas.paste(left, top, image);
+}
+
+void draw_scale(Canvas& canvas, double scale, int x, int y, int height) {
+  for (int row = 0; row < height; ++row)
+    canvas.fill(x, y + row, kScaleWidth, 1, diverging(1 - 2.0 * row / (height - 1)));
+  canvas.frame(x, y, kScaleWidth, height, kLine);
+  const double text_x = x + kScaleWidth + 8;
+  canvas.text(text_x, y + 9, fmt::format("+{:.3g}", scale), 9, kInk);
+  canvas.text(text_x, y + height / 2.0 + 4.5, "0", 9, kInk);
+  canvas.text(text_x, y + height, fmt::format("-{:.3g}", scale), 9, kInk);
+}
+
+void draw_row(Canvas& canvas, const MapRow& row, const Layout& layout, int y) {
+  const std::string channel = fmt::format("channel {}", row.channel);
+  const double baseline = y - 9;
+  double x = layout.column_x(0);
+  canvas.text(x, baseline, channel, 10, kInk);
+  x += text_width(channel, 10) + 14;
+  const std::string label = row.label.empty() ? "" : row.label + "   ";
+  canvas.text(x, baseline, label, 10, kInk);
+  x += text_width(label, 10);
+  canvas.text(x, baseline, fitted(row.image, 10, layout.column_x(layout.columns) - x, true), 10,
+              kFaint);
+
+  const int left = layout.column_x(0);
+  if (row.photograph.width > 0) {
+    canvas.paste(left, y, resize_bilinear(row.photograph, layout.cell, layout.cell));
+    canvas.frame(left, y, layout.cell, layout.cell, kLine);
+  } else {
+    draw_absent(canvas, left, y, layout.cell, "give --data");
+  }
+  const double scale = row.scale();
+  for (std::size_t i = 0; i < row.maps.size(); ++i)
+    draw_map(canvas, row.maps[i], scale, layout.column_x(static_cast<int>(i) + 1), y, layout.cell);
+  draw_scale(canvas, scale, layout.column_x(layout.columns), y, layout.cell);
+}
+
+void draw_column_names(Canvas& canvas, const MapSheet& sheet, const Layout& layout) {
+  const double baseline = kMargin + kTitle + 14;
+  const auto name = [&](int column, const std::string& title, const std::string& note) {
+    const double centre = layout.column_x(column) + layout.cell / 2.0;
+    canvas.text(centre, baseline, title, 12, kInk, Align::kCentre);
+    canvas.text(centre, baseline + 20, note, 9, kFaint, Align::kCentre);
+  };
+  name(0, "image", "as the nets see it");
+  int column = 1;
+  for (const auto& [title, note] : sheet.columns()) name(column++, title, note);
+}
+
+void draw_bars(Canvas& canvas, const MapSheet& sheet, const Layout& layout, int top) {
+  const int base = top + 30 + kBarHeight;
+  const int first = 4;  // the column of x(0)
+  const int width = layout.cell / 3;
+  canvas.text(layout.column_x(first) - kGap - 8, base - 18, "gates: how much of each", 10, kFaint,
+              Align::kRight);
+  canvas.text(layout.column_x(first) - kGap - 8, base, "further order is let through", 10, kFaint,
+              Align::kRight);
+  for (std::size_t k = 0; k < sheet.orders(); ++k) {
+    const int column = layout.column_x(first + static_cast<int>(k));
+    const int height = std::max(1, static_cast<int>(std::lround(sheet.bar(k) * kBarHeight)));
+    const int x = column + (layout.cell - width) / 2;
+    canvas.fill(x, base - kBarHeight, width, kBarHeight, {238, 240, 243});
+    canvas.fill(x, base - height, width, height, {67, 147, 195});
+    canvas.text(column + layout.cell / 2.0, base + 22, sheet.bar_name(k), 10, kInk, Align::kCentre);
+  }
+  canvas.fill(layout.column_x(first), base,
+              static_cast<int>(sheet.orders()) * (layout.cell + kGap) - kGap, 1, kFaint);
+}
+
+}  // namespace
+
+Image draw_panel(const MapSheet& sheet) {
+  const Layout layout = layout_of(sheet);
+  const int rows = static_cast<int>(sheet.rows.size());
+  Canvas canvas(layout.width(), layout.height(rows));
+  const double room = layout.width() - 2 * kMargin;
+  canvas.text(kMargin, kMargin + 18, fitted(sheet.title, 16, room), 16, kInk);
+  canvas.text(kMargin, kMargin + 42, fitted(sheet.subtitle, 10, room), 10, kFaint);
+  draw_column_names(canvas, sheet, layout);
+  for (int row = 0; row < rows; ++row)
+    draw_row(canvas, sheet.rows[static_cast<std::size_t>(row)], layout, layout.row_y(row));
+  draw_bars(canvas, sheet, layout, layout.row_y(rows) - kRowLabel);
+  return canvas.image();
+}
+
+}  // namespace concord::tool
