@@ -18,6 +18,9 @@
 namespace concord::kernels {
 namespace {
 
+// Elements of col worth a thread.
+constexpr std::int64_t kGrain = 1 << 14;
+
 // The sizes of one sample and group.
 struct Part {
   explicit Part(const ConvolutionSetup& setup)
@@ -60,7 +63,7 @@ void for_each_tap(const Part& part, std::int64_t tap, Body body) {
 
 void image_to_columns(const Part& part, const double* x, double* col) {
   const std::int64_t pixels = part.input.height * part.input.width;
-  parallel_for(part.rows(), 16, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(part.rows(), kGrain / part.columns(), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const double* channel = x + row / part.taps() * pixels;
       double* to = col + row * part.columns();
@@ -74,18 +77,19 @@ void image_to_columns(const Part& part, const double* x, double* col) {
 // The transpose: adds every column to the pixels it was taken from. Channels share no pixel.
 void columns_to_image(const Part& part, const double* col, double* x) {
   const std::int64_t pixels = part.input.height * part.input.width;
-  parallel_for(part.channels, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t c = begin; c < end; ++c) {
-      double* channel = x + c * pixels;
-      std::fill_n(channel, pixels, 0.0);
-      for (std::int64_t tap = 0; tap < part.taps(); ++tap) {
-        const double* from = col + (c * part.taps() + tap) * part.columns();
-        for_each_tap(part, tap, [=](std::int64_t column, std::int64_t pixel) {
-          channel[pixel] += from[column];
-        });
-      }
-    }
-  });
+  parallel_for(part.channels, kGrain / (part.taps() * part.columns()),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t c = begin; c < end; ++c) {
+                   double* channel = x + c * pixels;
+                   std::fill_n(channel, pixels, 0.0);
+                   for (std::int64_t tap = 0; tap < part.taps(); ++tap) {
+                     const double* from = col + (c * part.taps() + tap) * part.columns();
+                     for_each_tap(part, tap, [=](std::int64_t column, std::int64_t pixel) {
+                       channel[pixel] += from[column];
+                     });
+                   }
+                 }
+               });
 }
 
 }  // namespace

@@ -185,6 +185,9 @@ const Plan& plan_for(Pass pass, const ConvolutionSetup& setup, bool bias,
   return found->second.plan;
 }
 
+// Elements of a weight worth a thread.
+constexpr std::int64_t kGrain = 1 << 14;
+
 // Visits the blocks of a block-diagonal weight [O, merged * C/groups, R, S]: row o holds the
 // C/groups channels of its own group and zeros for the others.
 //   body(row of `given`, row of `merged` where the group's channels start, length of both)
@@ -192,12 +195,13 @@ template <class Body>
 void for_each_block(const ConvolutionSetup& setup, std::int64_t merged, Body body) {
   const std::int64_t group_outputs = setup.weight[0] / setup.options.groups;
   const std::int64_t length = setup.weight[1] * setup.weight[2] * setup.weight[3];
-  parallel_for(setup.weight[0], 64, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t o = begin; o < end; ++o) {
-      const std::int64_t group = o / group_outputs % merged;
-      body(o * length, o * merged * length, group * length, length);
-    }
-  });
+  parallel_for(setup.weight[0], kGrain / (merged * length),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t o = begin; o < end; ++o) {
+                   const std::int64_t group = o / group_outputs % merged;
+                   body(o * length, o * merged * length, group * length, length);
+                 }
+               });
 }
 
 void merge_groups(const ConvolutionSetup& setup, std::int64_t merged, const float* given,

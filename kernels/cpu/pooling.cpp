@@ -14,12 +14,15 @@ namespace {
 
 // Where a map lies: its first element and the distance between its pixels.
 struct MapPlace {
-  std::int64_t offset_in;   // in the tensor of the larger index space given first
-  std::int64_t offset_out;  // in the other one
+  std::int64_t offset_in;   // in the pooling's input
+  std::int64_t offset_out;  // in its output
   std::int64_t pitch;
 };
 
 constexpr std::int64_t kVector = 16;
+
+// Reads or writes worth a thread.
+constexpr std::int64_t kGrain = 1 << 14;
 
 // Calls body(place, std::integral_constant<int, L>) for every map of two tensors that differ in
 // their spatial size alone.
@@ -29,26 +32,28 @@ void for_each_map(const ChannelLayout& in, const ChannelLayout& out, Body body) 
   const std::int64_t vector = lanes % 8 == 0 ? std::min<std::int64_t>(lanes, kVector) : kVector;
   const std::int64_t per_group = (lanes + vector - 1) / vector;
   const std::int64_t maps = in.outer * in.groups * per_group;
-  parallel_for(maps, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t map = begin; map < end; ++map) {
-      const std::int64_t group = map / per_group;
-      const std::int64_t first = map % per_group * vector;
-      const std::int64_t width = std::min(vector, lanes - first);
-      MapPlace place{group * in.spatial * lanes + first, group * out.spatial * lanes + first,
-                     lanes};
-      if (width == 16) {
-        body(place, std::integral_constant<int, 16>{});
-      } else if (width == 8) {
-        body(place, std::integral_constant<int, 8>{});
-      } else {
-        for (std::int64_t lane = 0; lane < width; ++lane) {
-          body(place, std::integral_constant<int, 1>{});
-          ++place.offset_in;
-          ++place.offset_out;
-        }
-      }
-    }
-  });
+  const std::int64_t work = std::max(in.spatial, out.spatial) * std::min(vector, lanes);
+  parallel_for(maps, kGrain / std::max<std::int64_t>(1, work),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t map = begin; map < end; ++map) {
+                   const std::int64_t group = map / per_group;
+                   const std::int64_t first = map % per_group * vector;
+                   const std::int64_t width = std::min(vector, lanes - first);
+                   MapPlace place{group * in.spatial * lanes + first,
+                                  group * out.spatial * lanes + first, lanes};
+                   if (width == 16) {
+                     body(place, std::integral_constant<int, 16>{});
+                   } else if (width == 8) {
+                     body(place, std::integral_constant<int, 8>{});
+                   } else {
+                     for (std::int64_t lane = 0; lane < width; ++lane) {
+                       body(place, std::integral_constant<int, 1>{});
+                       ++place.offset_in;
+                       ++place.offset_out;
+                     }
+                   }
+                 }
+               });
 }
 
 Size2d spatial_size(const Shape& shape) { return {shape[2], shape[3]}; }

@@ -1,0 +1,97 @@
+#include "engine/ops/linear.h"
+
+#include "tests/engine/reference.h"
+#include "tests/gradient_check.h"
+
+namespace concord {
+namespace {
+
+using test::check_case;
+using test::expect_close;
+using test::random_tensor;
+
+struct LinearCase {
+  std::int64_t samples;
+  std::int64_t inputs;
+  std::int64_t outputs;
+};
+const std::vector<LinearCase> kCases = {{1, 1, 1}, {1, 7, 5},   {3, 1, 4},
+                                        {5, 6, 1}, {2, 33, 17}, {17, 16, 32}};
+
+TEST(Linear, Gradients) {
+  for (const auto& [samples, inputs, outputs] : kCases) {
+    const Tensor x = random_tensor({samples, inputs}, 1);
+    const Tensor weight = random_tensor({outputs, inputs}, 2);
+    const Tensor bias = random_tensor({outputs}, 3);
+    const std::string name = "linear " + x.shape().to_string() + " to " + std::to_string(outputs);
+    check_case(
+        {name, [](const auto& in) { return linear(in[0], in[1], in[2]); }, {x, weight, bias}});
+    check_case({name + " without bias",
+                [](const auto& in) { return linear(in[0], in[1], {}); },
+                {x, weight}});
+  }
+}
+
+TEST(Linear, AgreesWithReference) {
+  for (const auto& [samples, inputs, outputs] : kCases) {
+    const Tensor x = random_tensor({samples, inputs}, 1);
+    const Tensor weight = random_tensor({outputs, inputs}, 2);
+    const Tensor bias = random_tensor({outputs}, 3);
+    const Tensor dy = random_tensor({samples, outputs}, 4);
+    const auto expected = test::linear_reference(x, weight, bias, dy);
+    for (DType dtype : {DType::kFloat64, DType::kFloat32}) {
+      Tensor leaves[3] = {x.to(dtype).clone(), weight.to(dtype).clone(), bias.to(dtype).clone()};
+      for (Tensor& leaf : leaves) leaf.set_requires_grad(true);
+      const Tensor y = linear(leaves[0], leaves[1], leaves[2]);
+      y.backward(dy.to(dtype));
+      // Sums of at most 33 products of size 1: a few units in the last place.
+      const double tolerance = dtype == DType::kFloat64 ? 1e-14 : 5e-6;
+      expect_close(y, expected.y, tolerance, "y");
+      expect_close(leaves[0].grad(), expected.dx, tolerance, "dx");
+      expect_close(leaves[1].grad(), expected.d_weight, tolerance, "d_weight");
+      expect_close(leaves[2].grad(), expected.d_bias, tolerance, "d_bias");
+    }
+  }
+}
+
+TEST(Linear, EmptyBatch) {
+  Tensor x = Tensor::zeros({0, 3});
+  Tensor weight = Tensor::full({2, 3}, 1.0);
+  Tensor bias = Tensor::full({2}, 1.0);
+  for (Tensor* leaf : {&x, &weight, &bias}) leaf->set_requires_grad(true);
+  const Tensor y = linear(x, weight, bias);
+  EXPECT_EQ(y.shape(), (Shape{0, 2}));
+  y.backward(Tensor::zeros({0, 2}));
+  EXPECT_EQ(weight.grad().to_vector<float>(), std::vector<float>(6, 0.0F));
+  EXPECT_EQ(bias.grad().to_vector<float>(), std::vector<float>(2, 0.0F));
+}
+
+TEST(Linear, SameBitsTwice) {
+  const Tensor x = random_tensor({32, 1000}, 1).to(DType::kFloat32);
+  const Tensor weight = random_tensor({100, 1000}, 2).to(DType::kFloat32);
+  EXPECT_EQ(linear(x, weight, {}).to_vector<float>(), linear(x, weight, {}).to_vector<float>());
+}
+
+std::string error_of(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  try {
+    linear(x, weight, bias);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Linear, Errors) {
+  EXPECT_EQ(error_of(Tensor::zeros({2, 3}), Tensor::zeros({5, 4}), {}),
+            "linear: input has 3 features, weight expects 4 (input 2x3, weight 5x4)");
+  EXPECT_EQ(error_of(Tensor::zeros({2, 3, 1, 1}), Tensor::zeros({5, 3}), {}),
+            "linear: input [N,I] and weight [O,I] expected (input 2x3x1x1, weight 5x3); flatten "
+            "maps first");
+  EXPECT_EQ(error_of(Tensor::zeros({2, 3}), Tensor::zeros({5, 3}), Tensor::zeros({3})),
+            "linear: bias of shape 3, weight expects 5 values (input 2x3, weight 5x3)");
+  EXPECT_EQ(error_of(Tensor::zeros({2, 3}), Tensor::zeros({5, 3}, {.dtype = DType::kFloat64}), {}),
+            "linear: input is float32, weight is float64 (input 2x3, weight 5x3)");
+}
+
+}  // namespace
+}  // namespace concord
