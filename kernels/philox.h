@@ -19,26 +19,32 @@ struct PhiloxBlock {
   std::uint32_t v[4];
 };
 
+inline constexpr int kPhiloxRounds = 10;
+
+// One round on the 128-bit counter v with the round's key: (seed's halves) + round * (the Weyl
+// constants).
+CONCORD_HOST_DEVICE inline void philox_round(std::uint64_t seed, int round, std::uint32_t& v0,
+                                             std::uint32_t& v1, std::uint32_t& v2,
+                                             std::uint32_t& v3) {
+  const auto step = static_cast<std::uint32_t>(round);
+  const std::uint32_t k0 = static_cast<std::uint32_t>(seed) + step * 0x9E3779B9U;
+  const std::uint32_t k1 = static_cast<std::uint32_t>(seed >> 32) + step * 0xBB67AE85U;
+  const std::uint64_t a = std::uint64_t{0xD2511F53U} * v0;
+  const std::uint64_t b = std::uint64_t{0xCD9E8D57U} * v2;
+  v0 = static_cast<std::uint32_t>(b >> 32) ^ v1 ^ k0;
+  v2 = static_cast<std::uint32_t>(a >> 32) ^ v3 ^ k1;
+  v1 = static_cast<std::uint32_t>(b);
+  v3 = static_cast<std::uint32_t>(a);
+}
+
 // The four 32-bit numbers at `counter` of the 128-bit counter (counter, offset) under key `seed`.
 CONCORD_HOST_DEVICE inline PhiloxBlock philox(std::uint64_t seed, std::uint64_t offset,
                                               std::uint64_t counter) {
-  std::uint32_t c0 = static_cast<std::uint32_t>(counter);
-  std::uint32_t c1 = static_cast<std::uint32_t>(counter >> 32);
-  std::uint32_t c2 = static_cast<std::uint32_t>(offset);
-  std::uint32_t c3 = static_cast<std::uint32_t>(offset >> 32);
-  std::uint32_t k0 = static_cast<std::uint32_t>(seed);
-  std::uint32_t k1 = static_cast<std::uint32_t>(seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t a = std::uint64_t{0xD2511F53U} * c0;
-    const std::uint64_t b = std::uint64_t{0xCD9E8D57U} * c2;
-    c0 = static_cast<std::uint32_t>(b >> 32) ^ c1 ^ k0;
-    c2 = static_cast<std::uint32_t>(a >> 32) ^ c3 ^ k1;
-    c1 = static_cast<std::uint32_t>(b);
-    c3 = static_cast<std::uint32_t>(a);
-    k0 += 0x9E3779B9U;
-    k1 += 0xBB67AE85U;
-  }
-  return {{c0, c1, c2, c3}};
+  PhiloxBlock block{{static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
+                     static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(offset >> 32)}};
+  for (int round = 0; round < kPhiloxRounds; ++round)
+    philox_round(seed, round, block.v[0], block.v[1], block.v[2], block.v[3]);
+  return block;
 }
 
 // Uniform in [0, 1) with 24 bits, the resolution of float32.

@@ -7,7 +7,9 @@
 // loop; with other counts (channels-last) the vector runs along the channels.
 
 #include <array>
+#include <bit>
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,14 @@
 namespace concord::kernels {
 
 inline constexpr std::int64_t kVectorLanes = 16;
+
+// kept ? value : 0 by masking bits: a choice that the compiler cannot turn into a branch, which
+// would keep the loop around it from becoming a vector.
+template <class T>
+T zero_unless(bool kept, T value) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  return std::bit_cast<T>(std::bit_cast<Bits>(value) & (Bits{0} - static_cast<Bits>(kept)));
+}
 
 // The layout to walk. Where maps have one pixel the vector runs along the channels: plain and
 // blocked formats are then the same array.
@@ -84,18 +94,17 @@ template <class T, std::size_t K, class Body, std::size_t... k>
   for (std::int64_t l = 0; i + l < end; ++l) body(i + l, repeated[k][l]...);
 }
 
-// The same with R sums per lane, added to sums[r][lane].
-template <std::size_t R, class T, std::size_t K, class Body, std::size_t... k>
+// The same with R sums per lane, sums[r][lane], which the body receives to add to.
+template <class T, std::size_t K, std::size_t R, class Body, std::size_t... k, std::size_t... r>
 [[gnu::flatten]] void walk_summing(const Map<T, K>& map, const std::array<double*, R>& sums,
-                                   Body& body, std::index_sequence<k...>) {
+                                   Body& body, std::index_sequence<k...>,
+                                   std::index_sequence<r...>) {
   const std::int64_t end = map.begin + map.count;
   if (kVectorLanes % map.lanes != 0) {
     for (std::int64_t i = map.begin; i < end; i += map.lanes) {
 #pragma omp simd
-      for (std::int64_t l = 0; l < map.lanes; ++l) {
-        const std::array<double, R> terms = body(i + l, map.coefficients[k][l]...);
-        for (std::size_t r = 0; r < R; ++r) sums[r][l] += terms[r];
-      }
+      for (std::int64_t l = 0; l < map.lanes; ++l)
+        body(i + l, map.coefficients[k][l]..., sums[r][l]...);
     }
     return;
   }
@@ -106,17 +115,10 @@ template <std::size_t R, class T, std::size_t K, class Body, std::size_t... k>
   std::int64_t i = map.begin;
   for (; i + kVectorLanes <= end; i += kVectorLanes) {
 #pragma omp simd
-    for (std::int64_t l = 0; l < kVectorLanes; ++l) {
-      const std::array<double, R> terms = body(i + l, repeated[k][l]...);
-      for (std::size_t r = 0; r < R; ++r) totals[r][l] += terms[r];
-    }
+    for (std::int64_t l = 0; l < kVectorLanes; ++l) body(i + l, repeated[k][l]..., totals[r][l]...);
   }
-  for (std::int64_t l = 0; i + l < end; ++l) {
-    const std::array<double, R> terms = body(i + l, repeated[k][l]...);
-    for (std::size_t r = 0; r < R; ++r) totals[r][l] += terms[r];
-  }
-  for (std::size_t r = 0; r < R; ++r)
-    for (std::int64_t l = 0; l < kVectorLanes; ++l) sums[r][l % map.lanes] += totals[r][l];
+  for (std::int64_t l = 0; i + l < end; ++l) body(i + l, repeated[k][l]..., totals[r][l]...);
+  for (std::int64_t l = 0; l < kVectorLanes; ++l) ((sums[r][l % map.lanes] += totals[r][l]), ...);
 }
 
 // Calls visit(map, index of its first channel in [N][C]) for every map, split over threads.
@@ -148,8 +150,9 @@ void map_channels(const ChannelLayout& layout, const ChannelTable<T, K>& table, 
   });
 }
 
-// body(i, coefficients...) returns R terms, whose sums over the pixels of each sample and channel
-// come back as sums[r][n * C + c]. The order of the additions does not depend on the threads.
+// body(i, coefficients..., sums...) adds what element i gives to R sums (double&), one for each
+// sample and channel: they come back as sums[r][n * C + c]. The order of the additions does not
+// depend on the threads.
 template <std::size_t R, class T, std::size_t K, class Body>
 std::array<std::vector<double>, R> sum_channels(const ChannelLayout& layout,
                                                 const ChannelTable<T, K>& table, Body body) {
@@ -158,7 +161,8 @@ std::array<std::vector<double>, R> sum_channels(const ChannelLayout& layout,
   channels_detail::for_each_map(layout, table, [&](const auto& map, std::int64_t first) {
     std::array<double*, R> at;
     for (std::size_t r = 0; r < R; ++r) at[r] = sums[r].data() + first;
-    channels_detail::walk_summing<R>(map, at, body, std::make_index_sequence<K>{});
+    channels_detail::walk_summing(map, at, body, std::make_index_sequence<K>{},
+                                  std::make_index_sequence<R>{});
   });
   return sums;
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/cpu/channels.h"
 #include "kernels/parallel.h"
 #include "kernels/philox.h"
 
@@ -10,21 +11,27 @@ namespace {
 
 constexpr std::int64_t kBatch = 256;  // numbers drawn at a time, 4 to a Philox block
 
-// Words i .. i + kBatch - 1 of the stream, i a multiple of 4.
-void draw(std::uint64_t seed, std::uint64_t offset, std::int64_t i, std::uint32_t* words) {
+// Words i .. i + kBatch - 1 of the stream, i a multiple of 4: random::philox with the rounds
+// outside and the counters inside, which makes vectors of them.
+[[gnu::flatten]] void draw(std::uint64_t seed, std::uint64_t offset, std::int64_t i,
+                           std::uint32_t* words) {
+  constexpr int kBlocks = kBatch / 4;
   const auto first = static_cast<std::uint64_t>(i) / 4;
-  std::uint32_t w[4][kBatch / 4];
-#pragma omp simd
-  for (std::int64_t block = 0; block < kBatch / 4; ++block) {
-    const random::PhiloxBlock numbers =
-        random::philox(seed, offset, first + static_cast<std::uint64_t>(block));
-    w[0][block] = numbers.v[0];
-    w[1][block] = numbers.v[1];
-    w[2][block] = numbers.v[2];
-    w[3][block] = numbers.v[3];
+  std::uint32_t v[4][kBlocks];
+  for (int block = 0; block < kBlocks; ++block) {
+    const std::uint64_t counter = first + static_cast<std::uint64_t>(block);
+    v[0][block] = static_cast<std::uint32_t>(counter);
+    v[1][block] = static_cast<std::uint32_t>(counter >> 32);
+    v[2][block] = static_cast<std::uint32_t>(offset);
+    v[3][block] = static_cast<std::uint32_t>(offset >> 32);
   }
-  for (std::int64_t block = 0; block < kBatch / 4; ++block)
-    for (std::int64_t k = 0; k < 4; ++k) words[4 * block + k] = w[k][block];
+  for (int round = 0; round < random::kPhiloxRounds; ++round) {
+#pragma omp simd
+    for (int block = 0; block < kBlocks; ++block)
+      random::philox_round(seed, round, v[0][block], v[1][block], v[2][block], v[3][block]);
+  }
+  for (int block = 0; block < kBlocks; ++block)
+    for (int k = 0; k < 4; ++k) words[4 * block + k] = v[k][block];
 }
 
 struct Mask {
@@ -51,7 +58,7 @@ void apply(const Mask& mask, std::int64_t first, std::int64_t count, std::int64_
 #pragma omp simd
     for (std::int64_t k = 0; k < stop - begin; ++k) {
       const bool kept = (drawn[k] >> 8) >= mask.dropped_below;
-      target[k * stride] = kept ? source[k * stride] * factor : T(0);
+      target[k * stride] = zero_unless(kept, source[k * stride] * factor);
     }
   }
 }

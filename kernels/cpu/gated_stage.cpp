@@ -68,22 +68,22 @@ void gated_stage_backward_cpu(ConstView dy, ConstView h, ConstView s, ConstView 
     const ChannelTable<T, 1> factors = factor_over<T>(s, gate<T>(p));
     if (!dp) {
       map_channels(layout, factors, [=](std::int64_t i, T factor) {
-        to[i] = gated[i] > T(0) ? from[i] * factor : T(0);
+        to[i] = zero_unless(gated[i] > T(0), from[i] * factor);
       });
       return;
     }
     // sum(dy relu(h)) of each map, to be divided by its scale.
     const auto with_sums = [&](auto body) { return sum_channels<1>(layout, factors, body)[0]; };
     const std::vector<double> sums =
-        to == nullptr ? with_sums([=](std::int64_t i, T) {
-          const T product = gated[i] > T(0) ? from[i] * gated[i] : T(0);
-          return std::array<double, 1>{static_cast<double>(product)};
+        to == nullptr ? with_sums([=](std::int64_t i, T, double& sum) {
+          const T product = from[i] * zero_unless(gated[i] > T(0), gated[i]);
+          sum += static_cast<double>(product);
         })
-                      : with_sums([=](std::int64_t i, T factor) {
-                          const T g = gated[i] > T(0) ? from[i] : T(0);
+                      : with_sums([=](std::int64_t i, T factor, double& sum) {
+                          const T g = zero_unless(gated[i] > T(0), from[i]);
                           const T product = g * gated[i];
                           to[i] = g * factor;
-                          return std::array<double, 1>{static_cast<double>(product)};
+                          sum += static_cast<double>(product);
                         });
     const ChannelTable<T, 1> inverses = factor_over<T>(s, 1.0);
     const std::int64_t channels = layout.channels();
@@ -102,7 +102,7 @@ void frozen_stage_cpu(ConstView v, ConstView h, ConstView s, ConstView p, View y
     const T* gated = h.as<T>();
     T* to = y.as<T>();
     map_channels(walk_layout(v), factor_over<T>(s, gate<T>(p)), [=](std::int64_t i, T factor) {
-      to[i] = gated[i] > T(0) ? from[i] * factor : T(0);
+      to[i] = zero_unless(gated[i] > T(0), from[i] * factor);
     });
   });
 }

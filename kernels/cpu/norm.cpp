@@ -38,10 +38,12 @@ void mean_and_variance_cpu(ConstView x, View mean, View variance) {
         shift.at(0, n, c) =
             values[(n * layout.groups + c / layout.lanes) * layout.spatial * layout.lanes +
                    c % layout.lanes];
-    auto [sum, square] = sum_channels<2>(layout, shift, [values](std::int64_t i, T about) {
-      const double d = static_cast<double>(values[i]) - static_cast<double>(about);
-      return std::array<double, 2>{d, d * d};
-    });
+    auto [sum, square] = sum_channels<2>(
+        layout, shift, [values](std::int64_t i, T about, double& total, double& total_square) {
+          const double d = static_cast<double>(values[i]) - static_cast<double>(about);
+          total += d;
+          total_square += d * d;
+        });
     for (std::int64_t n = 0; n < samples; ++n) {
       for (std::int64_t c = 0; c < channels; ++c) {
         const auto k = static_cast<std::size_t>(n * channels + c);
@@ -177,7 +179,7 @@ class NormBackward {
       const auto step = [=, y = y_, dy = dy_, masked = masked_, dx = dx_](std::int64_t i, T scale,
                                                                           auto stores, auto moves) {
         T g = dy[i];
-        if constexpr (rectified) g = y[i] > T(0) ? g : T(0);
+        if constexpr (rectified) g = zero_unless(y[i] > T(0), g);
         if constexpr (stores) masked[i] = g;
         if constexpr (moves) dx[i] = scale * g;
         return g;
@@ -185,12 +187,14 @@ class NormBackward {
       with_flag(masked_ != nullptr, [&](auto stores) {
         with_flag(dx_ != nullptr, [&](auto moves) {
           if (sums_wanted) {
-            reduce(sum_channels<2>(layout_, table, [=, x = x_](std::int64_t i, T center, T scale) {
-              const T deviation = x[i] - center;
-              const T g = step(i, scale, stores, moves);
-              return std::array<double, 2>{static_cast<double>(g),
-                                           static_cast<double>(g * deviation)};
-            }));
+            reduce(sum_channels<2>(
+                layout_, table,
+                [=, x = x_](std::int64_t i, T center, T scale, double& sum, double& product) {
+                  const T deviation = x[i] - center;
+                  const T g = step(i, scale, stores, moves);
+                  sum += static_cast<double>(g);
+                  product += static_cast<double>(g * deviation);
+                }));
             write_affine();
           } else {
             map_channels(layout_, table,
@@ -208,15 +212,16 @@ class NormBackward {
          [](const ChannelStatistics& s, std::size_t) { return std::array<double, 1>{s.center}; });
     with_flag(y_ != nullptr, [&](auto rectified) {
       with_flag(masked_ != nullptr, [&](auto stores) {
-        reduce(sum_channels<2>(
-            layout_, center, [=, x = x_, y = y_, dy = dy_, masked = masked_](std::int64_t i, T at) {
-              const T deviation = x[i] - at;
-              T g = dy[i];
-              if constexpr (rectified) g = y[i] > T(0) ? g : T(0);
-              if constexpr (stores) masked[i] = g;
-              return std::array<double, 2>{static_cast<double>(g),
-                                           static_cast<double>(g * deviation)};
-            }));
+        reduce(sum_channels<2>(layout_, center,
+                               [=, x = x_, y = y_, dy = dy_, masked = masked_](
+                                   std::int64_t i, T at, double& sum, double& product) {
+                                 const T deviation = x[i] - at;
+                                 T g = dy[i];
+                                 if constexpr (rectified) g = zero_unless(y[i] > T(0), g);
+                                 if constexpr (stores) masked[i] = g;
+                                 sum += static_cast<double>(g);
+                                 product += static_cast<double>(g * deviation);
+                               }));
       });
     });
     write_affine();
@@ -235,7 +240,7 @@ class NormBackward {
       map_channels(layout_, table,
                    [=, x = x_, y = y_, dx = dx_](std::int64_t i, T at, T a, T b, T c) {
                      T g = given[i];
-                     if constexpr (rectified) g = y[i] > T(0) ? g : T(0);
+                     if constexpr (rectified) g = zero_unless(y[i] > T(0), g);
                      dx[i] = a * g + (b * (x[i] - at) + c);
                    });
     });
