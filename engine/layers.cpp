@@ -1,5 +1,7 @@
 #include "engine/layers.h"
 
+#include <utility>
+
 #include "engine/ops/activation.h"
 #include "engine/ops/dropout.h"
 #include "engine/ops/linear.h"
@@ -8,9 +10,12 @@
 namespace concord {
 namespace {
 
+thread_local bool parameters_stay_uninitialized = false;
+
 Tensor initial_weight(const Shape& shape, Initialization initialization,
                       random::Generator& generator) {
   Tensor weight = Tensor::empty(shape);
+  if (parameters_stay_uninitialized) return weight;
   switch (initialization) {
     case Initialization::kDefault:
       random::fill_default_uniform(weight, generator, shape.numel() / shape[0]);
@@ -28,12 +33,16 @@ Tensor initial_weight(const Shape& shape, Initialization initialization,
 Tensor initial_bias(const Shape& weight, Initialization initialization,
                     random::Generator& generator) {
   Tensor bias = Tensor::zeros({weight[0]});
-  if (initialization == Initialization::kDefault)
+  if (initialization == Initialization::kDefault && !parameters_stay_uninitialized)
     random::fill_default_uniform(bias, generator, weight.numel() / weight[0]);
   return bias;
 }
 
 }  // namespace
+
+UninitializedParameters::UninitializedParameters()
+    : before_(std::exchange(parameters_stay_uninitialized, true)) {}
+UninitializedParameters::~UninitializedParameters() { parameters_stay_uninitialized = before_; }
 
 Conv2d::Conv2d(const Conv2dLayer& layer, random::Generator& generator) : options_(layer.options) {
   const std::int64_t groups = options_.groups;

@@ -20,6 +20,20 @@ enum class Initialization : std::uint8_t {
   kSmallNormal,    // weight N(0, 0.01^2), bias 0: VGG's linear layers
 };
 
+// While one lives, layers made on this thread leave their parameters uninitialised and draw
+// nothing: for a network whose parameters are loaded next, where drawing them costs seconds and is
+// wasted. (vgg16_bn has 138 million.)
+class UninitializedParameters {
+ public:
+  UninitializedParameters();
+  ~UninitializedParameters();
+  UninitializedParameters(const UninitializedParameters&) = delete;
+  UninitializedParameters& operator=(const UninitializedParameters&) = delete;
+
+ private:
+  bool before_;
+};
+
 // A layer with a window that its input must be able to hold.
 class WindowModule : public Module {
  public:
