@@ -94,6 +94,10 @@ TEST(BatchNorm, Gradients) {
         check_case({"batch_norm + residual" + at,
                     [=](const auto& in) { return scale(norm(in[0], in[1], in[2], in[3]), 1.5); },
                     {c.x, c.weight, c.bias, c.residual}});
+        // Here it may not: the masked gradient takes a buffer of its own.
+        check_case({"batch_norm + residual, shared gradient" + at,
+                    [=](const auto& in) { return norm(in[0], in[1], in[2], in[3]); },
+                    {c.x, c.weight, c.bias, c.residual}});
         check_case({"batch_norm, constant affine" + at,
                     [=](const auto& in) { return scale(norm(in[0], in[1], in[2], in[3]), 1.5); },
                     {c.x, c.weight, c.bias, c.residual},
@@ -233,6 +237,21 @@ TEST(BatchNorm, ThreadsDoNotChangeTheBits) {
   set_thread_count(before);
   EXPECT_EQ(results[0], results[1]);
   EXPECT_EQ(results[0], results[2]);
+}
+
+// A training pass between the two halves of a frozen one moves the running statistics.
+TEST(BatchNorm, FrozenBackwardUsesTheStatisticsOfItsForward) {
+  const Case c({4, 3, 5, 7});
+  Tensor running_mean = c.running_mean.clone();
+  Tensor running_var = c.running_var.clone();
+  Tensor x = c.x.clone().set_requires_grad(true);
+  const Tensor y = batch_norm(x, {}, {}, running_mean, running_var, {.training = false, .eps = 0});
+  batch_norm(c.x, {}, {}, running_mean, running_var, {.momentum = 0.5});
+  y.backward(Tensor::full(c.x.shape(), 1.0, {.dtype = DType::kFloat64}));
+  const Values gradient = x.grad().to_vector<double>();
+  const Values variance = c.running_var.to_vector<double>();
+  for (std::size_t i = 0; i < gradient.size(); ++i)
+    ASSERT_NEAR(gradient[i], 1 / std::sqrt(variance[i / 35 % 3]), 1e-12) << i;
 }
 
 TEST(BatchNorm, FusedReluKeepsNan) {
