@@ -103,11 +103,13 @@ std::vector<std::int64_t> chosen_channels(const std::string& wanted, const Featu
   return result;
 }
 
-// The photograph of a row, square as the networks see it; empty where it cannot be shown.
-Image photograph_of(const std::string& data, const std::string& name, int size) {
+constexpr int kPhotograph = 256;  // side in pixels
+
+// The photograph of a row, as a square; empty where it cannot be shown.
+Image photograph_of(const std::string& data, const std::string& name) {
   if (data.empty() || name.empty()) return {};
   try {
-    return resize_bilinear(load_image(fs::path(data) / name), size, size);
+    return resize_bilinear(load_image(fs::path(data) / name), kPhotograph, kPhotograph);
   } catch (const Error& error) {
     warn("{}; the row is shown without its photograph", error.what());
     return {};
@@ -126,8 +128,7 @@ MapSheet make_sheet(const Options& options, TransNet& net, const FeatureStore& a
     const Orders orders = net.disentangle(at_size(maps_a, maps_b.dim(2), maps_b.dim(3)));
     const Tensor delta = subtract(maps_b, orders.y);
     const std::string name = b.names().empty() ? "" : b.names()[static_cast<std::size_t>(image)];
-    const int size = b.info().image_size > 0 ? static_cast<int>(b.info().image_size) : 224;
-    const Image photograph = photograph_of(options.data, name, size);
+    const Image photograph = photograph_of(options.data, name);
     for (const std::int64_t channel : channels) {
       MapRow row;
       row.image = name.empty() ? fmt::format("image {}", image) : name;
@@ -196,7 +197,7 @@ void visualize(const Options& options) {
 int main(int argc, char** argv) {
   using namespace concord::tool;
   Options options;
-  options.title = "What of network B is known to network A";
+  options.title = "How much of network B does network A know?";
   CommandLine line(
       {.name = "concord-visualize",
        .summary =

@@ -45,9 +45,7 @@ std::vector<std::pair<std::string, std::string>> MapSheet::columns() const {
   std::vector<std::pair<std::string, std::string>> columns = {
       {"net A", "input"}, {"net B", "target"}, {"y", "rebuilt from A"}};
   for (std::size_t k = 0; k < orders(); ++k)
-    columns.emplace_back(fmt::format("x({})", k), k == 0   ? std::string("no ReLU needed")
-                                                  : k == 1 ? std::string("one ReLU")
-                                                           : fmt::format("{} ReLUs", k));
+    columns.emplace_back(fmt::format("x({})", k), "needs " + relus(k));
   columns.emplace_back("x_delta", "not in A");
   return columns;
 }
@@ -58,6 +56,11 @@ double MapSheet::bar(std::size_t order) const {
 
 std::string MapSheet::bar_name(std::size_t order) const {
   return order == 0 ? "1" : fmt::format("p_{} = {:.3f}", gates.size() - order, bar(order));
+}
+
+std::string relus(std::size_t count) {
+  constexpr std::array kWords = {"no ReLU", "one ReLU", "two ReLUs", "three ReLUs"};
+  return count < kWords.size() ? kWords[count] : fmt::format("{} ReLUs", count);
 }
 
 Colour diverging(double value) {

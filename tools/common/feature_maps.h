@@ -47,6 +47,9 @@ struct MapSheet {
   std::string bar_name(std::size_t order) const;
 };
 
+// "no ReLU", "one ReLU", "two ReLUs", ...
+std::string relus(std::size_t count);
+
 // Blue for -1, white for 0, red for +1; clamped beyond.
 Colour diverging(double value);
 

@@ -76,11 +76,8 @@ std::vector<Part> parts_of(const nlohmann::json& variance) {
   std::vector<Part> parts;
   const auto& orders = variance.at("var_orders");
   for (std::size_t k = 0; k < orders.size(); ++k)
-    parts.push_back({fmt::format("x({})", k),
-                     k == 0   ? "needs no non-linearity"
-                     : k == 1 ? "needs one ReLU"
-                              : fmt::format("needs {} ReLUs", k),
-                     order_colour(k), orders[k], variance.at("share_orders").at(k)});
+    parts.push_back({fmt::format("x({})", k), "needs " + relus(k), order_colour(k), orders[k],
+                     variance.at("share_orders").at(k)});
   parts.push_back({"x_delta", "cannot be computed from A", "var(--delta)", variance.at("var_delta"),
                    variance.at("share_delta")});
   return parts;
@@ -93,13 +90,13 @@ std::string variance_section(const nlohmann::json& variance) {
     stack += fmt::format("<i style=\"flex:{:.5f} 0 0;background:{}\" title=\"{} {:.2f} %\"></i>",
                          std::max(part.share, 1e-5), part.colour, part.name, 100 * part.share);
     rows += fmt::format(
-        "<tr><td><i class=\"key\" style=\"background:{}\"></i>Var({})</td><td>{:.5g}</td>"
-        "<td>{:.2f} %</td><td style=\"text-align:left\">{}</td></tr>\n",
-        part.colour, part.name, part.variance, 100 * part.share, part.meaning);
+        "<tr><td><i class=\"key\" style=\"background:{}\"></i>Var({})<small>{}</small></td>"
+        "<td>{:.5g}</td><td>{:.2f} %</td></tr>\n",
+        part.colour, part.name, part.meaning, part.variance, 100 * part.share);
   }
   return "<h2>How much of B's features each order explains</h2>\n<div class=\"stack\">" + stack +
          "</div>\n<div class=\"scroll\"><table><tr><th>part of B's features</th><th>variance</th>"
-         "<th>share</th><th style=\"text-align:left\"></th></tr>\n" +
+         "<th>share</th></tr>\n" +
          rows + "</table></div>\n";
 }
 
@@ -123,7 +120,7 @@ std::string row_section(const MapRow& row, const MapSheet& sheet) {
   text +=
       figure(row.photograph.width > 0 ? picture(row.photograph, "photograph " + row.image, false)
                                       : std::string("<div class=\"none\">no photograph</div>"),
-             "image", "as the nets see it");
+             "image", "scaled to a square");
   const auto columns = sheet.columns();
   const double scale = row.scale();
   for (std::size_t i = 0; i < row.maps.size(); ++i) {
@@ -157,14 +154,15 @@ std::string make_page(const PageContent& content) {
   if (!content.variance.is_null())
     page +=
         card("Instability", fmt::format("{:.4f}", content.variance.at("instability").get<double>()),
-             "share of B's features that A does not know");
+             "the share of B that cannot be computed from A");
   page += card("Images", std::to_string(content.images), "whose features were compared");
   page += "</div>\n";
   if (!content.variance.is_null()) page += variance_section(content.variance);
   page += gates_section(sheet);
   page += fmt::format(
       "<h2>The maps</h2>\n<p>One channel of B's features and its parts: y = x(0) + .. + x({}) is "
-      "what follows from A, x_delta = B - y is what does not. Blue is negative, white 0, red "
+      "what follows from A, x_delta = B - y is what does not. Channels of A and B are not paired: "
+      "A's map is one of the many that y is computed from. Blue is negative, white 0, red "
       "positive, on one scale per row; every block is one value, nothing is smoothed.</p>\n",
       sheet.orders() - 1);
   page += fmt::format("<div style=\"--columns:{}\">\n", sheet.columns().size() + 1);

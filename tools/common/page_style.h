@@ -18,7 +18,7 @@ h1 { font-size: clamp(1.5rem, 4vw, 2.1rem); line-height: 1.2; margin: 0 0 .6rem;
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .8rem; }
 p { margin: 0 0 1rem; max-width: 46rem; }
 .question { font-size: 1.12rem; color: var(--faint); }
-.cards { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr));
+.cards { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr));
   margin: 1.4rem 0 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
   padding: .8rem 1rem; }
@@ -34,6 +34,7 @@ th, td { text-align: right; padding: .35rem 1.1rem .35rem 0; border-bottom: 1px 
   white-space: nowrap; font-weight: 400; }
 th { color: var(--faint); font-size: .9rem; }
 th:first-child, td:first-child { text-align: left; }
+td small { display: block; color: var(--faint); padding-left: 1.35rem; }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: .2em; margin-right: .5em; }
 article { border-top: 1px solid var(--line); padding: 1rem 0 1.2rem; }
 .head { display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; align-items: baseline;
@@ -42,7 +43,7 @@ article { border-top: 1px solid var(--line); padding: 1rem 0 1.2rem; }
   overflow-wrap: anywhere; }
 .maps { display: grid; gap: .7rem; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
 @media (max-width: 60rem) { .maps { grid-template-columns: repeat(4, minmax(0, 1fr)); } }
-@media (max-width: 34rem) { .maps { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
+@media (max-width: 34rem) { .maps { gap: .5rem; } figcaption small { font-size: .72rem; } }
 figure { margin: 0; min-width: 0; }
 figure img, .none { display: block; width: 100%; aspect-ratio: 1; object-fit: contain;
   border: 1px solid var(--line); border-radius: .25rem; background: var(--card); }

@@ -104,7 +104,7 @@ void draw_column_names(Canvas& canvas, const MapSheet& sheet, const Layout& layo
     canvas.text(centre, baseline, title, 12, kInk, Align::kCentre);
     canvas.text(centre, baseline + 20, note, 9, kFaint, Align::kCentre);
   };
-  name(0, "image", "as the nets see it");
+  name(0, "image", "scaled to a square");
   int column = 1;
   for (const auto& [title, note] : sheet.columns()) name(column++, title, note);
 }

@@ -16,7 +16,13 @@ double VarianceReport::total() const {
   return total;
 }
 
-double VarianceReport::instability() const { return delta.result() / total(); }
+double VarianceReport::instability() const {
+  check(total() > 0,
+        "variance: every map of x(0) .. x_delta is constant over {} values a channel, so no order "
+        "has a share; give features of more images or of another layer",
+        delta.count());
+  return delta.result() / total();
+}
 
 nlohmann::ordered_json VarianceReport::json() const {
   nlohmann::ordered_json json;
@@ -28,6 +34,8 @@ nlohmann::ordered_json VarianceReport::json() const {
     json["share_orders"].push_back(order.result() / total());
   json["share_delta"] = delta.result() / total();
   json["p"] = gates;
+  if (top1_a) json["top1_a"] = *top1_a;
+  if (top1_b) json["top1_b"] = *top1_b;
   for (const ChannelVariance& order : orders)
     json["channels"]["orders"].push_back(order.channels());
   json["channels"]["delta"] = delta.channels();
@@ -46,14 +54,16 @@ void VarianceReport::print() const {
   for (std::size_t k = 0; k < orders.size(); ++k)
     column(fmt::format("Var(x({}))", k), orders[k].result());
   column("Var(x_delta)", delta.result());
-  header.push_back("instability");
-  values.push_back(fmt::format("{:.4f}", instability()));
-  shares.push_back("");
-  for (std::size_t i = 0; i < gates.size(); ++i) {
-    header.push_back(fmt::format("p_{}", i));
-    values.push_back(fmt::format("{:.4f}", gates[i]));
-    shares.push_back("");
-  }
+  const auto without_share = [&](const std::string& name, const std::string& value) {
+    header.push_back(name);
+    values.push_back(value);
+    shares.emplace_back();
+  };
+  without_share("instability", fmt::format("{:.4f}", instability()));
+  for (std::size_t i = 0; i < gates.size(); ++i)
+    without_share(fmt::format("p_{}", i), fmt::format("{:.4f}", gates[i]));
+  if (top1_a) without_share("top-1 A", fmt::format("{:.2f} %", 100 * *top1_a));
+  if (top1_b) without_share("top-1 B", fmt::format("{:.2f} %", 100 * *top1_b));
   Table table(header);
   table.row(values);
   table.row(shares);

@@ -3,6 +3,7 @@
 // section 4.1.
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,16 +15,19 @@ struct VarianceReport {
   std::vector<ChannelVariance> orders;  // x(0) .. x(K-1)
   ChannelVariance delta;
   std::vector<double> gates;  // p_0 .. p_{K-2}; empty when they are not known
+  // Share of the images whose label is network A's (B's) first choice; absent when it is not known.
+  std::optional<double> top1_a, top1_b;
 
   // One batch of the orders and of x_delta, each [n,C,H,W].
   void add(const std::vector<Tensor>& batch_orders, const Tensor& batch_delta);
   // Var(x(0)) + .. + Var(x(K-1)) + Var(x_delta)
   double total() const;
-  // Var(x_delta) / total()
+  // Var(x_delta) / total(). Throws when every map is constant: nothing varies, so nothing has a
+  // share.
   double instability() const;
   // The results and their values per channel.
   nlohmann::ordered_json json() const;
-  // Two lines: names and variances, and their shares in the total.
+  // Names, variances with instability, gates and accuracies, and shares in the total.
   void print() const;
 };
 
