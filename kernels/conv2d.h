@@ -10,8 +10,11 @@ struct Size2d {
   friend bool operator==(const Size2d&, const Size2d&) = default;
 };
 
-// How a convolution is computed. kAuto is a fixed rule of the shapes (docs:
-// kernels/cpu/conv2d.cpp), not a race, so that a seed fixes the bits.
+// How a float32 convolution is computed. kAuto is a fixed rule of the shapes
+// (kernels/cpu/conv2d.cpp, with the measurements behind it), not a race, so that a seed fixes the
+// bits. kWinograd asks for Winograd's F(4x4,3x3) and gets the direct convolution where there is
+// none: kernels other than 3x3, strides, dilations, groups, channels that 16 does not divide,
+// machines without AVX-512, oneDNN 3.
 enum class ConvolutionAlgorithm : std::uint8_t { kAuto, kDirect, kWinograd };
 
 struct Conv2dOptions {

@@ -132,7 +132,7 @@ Plan make_plan(Pass pass, const ConvolutionSetup& setup, bool bias,
 }
 
 // All that a plan depends on.
-using PlanKey = std::array<std::int64_t, 22>;
+using PlanKey = std::array<std::int64_t, 21>;
 
 PlanKey key_of(Pass pass, const ConvolutionSetup& setup, bool bias,
                ConvolutionAlgorithm algorithm) {
