@@ -24,13 +24,21 @@ struct Options {
   TransNetChoice net;
 };
 
+std::optional<double> top1_of(const FeatureStore& store) {
+  if (!store.has_labels() || store.top1().empty()) return std::nullopt;
+  const auto hits = std::count(store.top1().begin(), store.top1().end(), std::uint8_t{1});
+  return static_cast<double>(hits) / static_cast<double>(store.size());
+}
+
 VarianceReport from_trans_net(const Options& options) {
   const SavedTransNet saved = load_trans_net(options.weights, options.net);
-  const auto pairs =
-      pairs_from_stores(FeatureStore(options.features_a), FeatureStore(options.features_b),
-                        {.batch_size = options.batch_size});
+  const FeatureStore a(options.features_a);
+  const FeatureStore b(options.features_b);
+  const auto pairs = pairs_from_stores(a, b, {.batch_size = options.batch_size});
   check_fits(*saved.net, pairs->shape_a(), pairs->shape_b(), options.weights);
   VarianceReport report;
+  report.top1_a = top1_of(a);
+  report.top1_b = top1_of(b);
   for (const float p : saved.net->gates().to_vector<float>()) report.gates.push_back(p);
   Progress progress("splitting", pairs->size(), "images");
   std::int64_t done = 0;
