@@ -38,8 +38,8 @@ struct Array4 {
 // Calls body(n, o, i, j, c, r, s, channel, h, w) for every product of a convolution: output
 // (n,o,i,j), weight (o,c,r,s), input (n,channel,h,w), which may lie outside.
 template <class Body>
-void for_each_product(const Shape& x, const Shape& weight, const Shape& y,
-                      const Conv2dOptions& options, Body body) {
+void for_each_product(const Shape& weight, const Shape& y, const Conv2dOptions& options,
+                      Body body) {
   for (std::int64_t n = 0; n < y[0]; ++n)
     for (std::int64_t o = 0; o < y[1]; ++o)
       for (std::int64_t i = 0; i < y[2]; ++i)
@@ -51,7 +51,6 @@ void for_each_product(const Shape& x, const Shape& weight, const Shape& y,
                      i * options.stride.height - options.padding.height +
                          r * options.dilation.height,
                      j * options.stride.width - options.padding.width + s * options.dilation.width);
-  (void)x;
 }
 
 struct Conv2dReference {
