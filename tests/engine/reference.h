@@ -79,7 +79,7 @@ inline Conv2dReference conv2d_reference(const Tensor& x, const Tensor& weight, c
           d_bias[static_cast<std::size_t>(o)] += cotangent.get(n, o, i, j);
         }
   for_each_product(
-      in.shape, kernel.shape, y.shape, options,
+      kernel.shape, y.shape, options,
       [&](auto n, auto o, auto i, auto j, auto c, auto r, auto s, auto channel, auto h, auto w) {
         if (!in.inside(h, w)) return;
         const double g = cotangent.get(n, o, i, j);
