@@ -25,6 +25,14 @@ bool matches(const std::string& name, const std::vector<std::string>& patterns) 
   });
 }
 
+// The file that "NAME.PID.tmp" was to become; empty for other names. A killed run leaves such.
+std::string leftover_of(const std::string& name) {
+  if (!name.ends_with(".tmp")) return "";
+  const std::string stem = name.substr(0, name.size() - 4);
+  const std::size_t dot = stem.find_last_not_of("0123456789");
+  return dot == std::string::npos || stem[dot] != '.' ? "" : stem.substr(0, dot);
+}
+
 }  // namespace
 
 RunDirectory::RunDirectory(const RunOptions& options, const std::vector<std::string>& owned)
@@ -41,11 +49,14 @@ RunDirectory::RunDirectory(const RunOptions& options, const std::vector<std::str
     check(empty || options.resume || options.force,
           "{}: is not empty; go on with --resume, replace with --force, or name another folder",
           path_.string());
-    if (options.force)
-      for (const fs::directory_entry& entry : fs::directory_iterator(path_))
-        if (entry.is_regular_file(error) && matches(entry.path().filename().string(), owned))
-          check(fs::remove(entry.path(), error), "{}: cannot be removed: {}", entry.path().string(),
-                error.message());
+    for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
+      const std::string name = entry.path().filename().string();
+      const bool stale = (options.force && matches(name, owned)) ||
+                         ((options.force || options.resume) && matches(leftover_of(name), owned));
+      if (stale && entry.is_regular_file(error))
+        check(fs::remove(entry.path(), error), "{}: cannot be removed: {}", entry.path().string(),
+              error.message());
+    }
   } else {
     check(!error, "{}: cannot be created: {}", path_.string(), error.message());
     created_ = fs::create_directories(path_, error);
