@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "tools/common/checkpoint_writer.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/non_finite.h"
 #include "tools/common/progress.h"
@@ -99,7 +100,8 @@ class Loop {
         line_(line),
         directory_(directory),
         schedule_(setup.optimizer.lr_schedule, setup.optimizer.lr, setup.optimizer.epochs),
-        optimizer_(make_optimizer(setup.optimizer, task.module().named_parameters())) {
+        optimizer_(make_optimizer(setup.optimizer, task.module().named_parameters())),
+        checkpoints_(task.module(), *optimizer_, directory) {
     configuration_ = setup.network;
     configuration_["settings"] = setup.settings;
   }
@@ -143,31 +145,20 @@ class Loop {
       note("resuming at epoch {}", state_.epoch + 1);
   }
 
-  void save(const std::filesystem::path& file, const Optimizer* optimizer) {
-    const std::string broken = first_non_finite(task_.module().named_state());
-    check(broken.empty(),
-          "{} holds a NaN or infinity after epoch {}, step {}; nothing was saved. Try a lower --lr "
-          "(now {})",
-          broken, state_.epoch + 1, state_.step, setup_.optimizer.lr);
+  // The state with everything that goes into a checkpoint now.
+  const TrainingState& described_state() {
     state_.generator = *setup_.generator;
-    Json metrics;
+    Json metrics = Json::object();
     if (!best_.empty()) metrics = {{"best", to_json(best_)}, {"best_score", best_score_}};
     if (state_.step > 0) metrics["running"] = sums_.json();
-    state_.metrics = metrics.is_null() ? "{}" : metrics.dump();
+    state_.metrics = metrics.dump();
     state_.configuration = configuration_.dump();
-    save_checkpoint(file, task_.module(), optimizer, state_);
-  }
-
-  void save_last() {
-    const Clock::time_point start = Clock::now();
-    save(directory_.last(), optimizer_.get());
-    saving_seconds_ = since(start);
-    saved_at_ = Clock::now();
+    return state_;
   }
 
   void stop_if_asked() {
     if (!interrupted()) return;
-    save_last();
+    checkpoints_.write(described_state());
     throw Interrupted(fmt::format(
         "interrupted in epoch {} after {} of {} steps; all of it is saved. To go on:\n  {}",
         state_.epoch + 1, state_.step, task_.steps(), with_resume(line_.command())));
@@ -221,12 +212,10 @@ class Loop {
       best_score_ = score;
       best_ = values;
       best_.emplace(best_.begin(), "epoch", static_cast<double>(state_.epoch));
-      save(directory_.best(), nullptr);
+      checkpoints_.best(described_state());
     }
-    // Large checkpoints of short epochs are written less often, so that they take a tenth of the
-    // time at most; what a kill loses is computed again to the same bits.
-    if (state_.epoch == setup_.optimizer.epochs || since(saved_at_) >= 10 * saving_seconds_)
-      save_last();
+    if (state_.epoch == setup_.optimizer.epochs || checkpoints_.due())
+      checkpoints_.write(described_state());
     last_line_ = describe(values);
     if (!live_terminal() || state_.epoch == setup_.optimizer.epochs)
       note("epoch {}/{}{}  {:.0f} images/s  {}", state_.epoch, setup_.optimizer.epochs, last_line_,
@@ -256,6 +245,7 @@ class Loop {
   RunDirectory& directory_;
   LearningRateSchedule schedule_;
   std::unique_ptr<Optimizer> optimizer_;
+  CheckpointWriter checkpoints_;
   std::unique_ptr<EventWriter> events_;
   Progress* progress_ = nullptr;
   Json configuration_;
@@ -263,8 +253,6 @@ class Loop {
   Sums sums_;
   Values best_;
   double best_score_ = -std::numeric_limits<double>::infinity();
-  double saving_seconds_ = 0;
-  Clock::time_point saved_at_ = Clock::now();
   std::string last_line_;
 };
 
