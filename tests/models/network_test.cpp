@@ -7,6 +7,7 @@
 #include "engine/autograd.h"
 #include "tests/expect_error.h"
 #include "tests/gradient_check.h"
+#include "tests/models/naive_classifier.h"
 #include "tests/models/quick_network.h"
 
 namespace concord {
@@ -182,6 +183,70 @@ TEST_P(EveryNetwork, RunsAndTrains) {
 INSTANTIATE_TEST_SUITE_P(Archs, EveryNetwork,
                          ::testing::Values("alexnet", "vgg13_bn", "resnet18", "resnext50_32x4d"),
                          [](const auto& tested) { return tested.param; });
+
+// The whole network against plain loops that know the architecture from elsewhere.
+struct Structure {
+  std::string arch;
+  std::int64_t size;
+  test::Maps (*logits)(const test::NaiveClassifier& naive, const test::Maps& x);
+};
+class AgainstPlainLoops : public ::testing::TestWithParam<Structure> {};
+
+TEST_P(AgainstPlainLoops, Logits) {
+  const auto net = test::quick_network(GetParam().arch, 6);
+  net->set_training(false);
+  const Tensor x = images(1, GetParam().size);
+  const NoGradGuard no_grad;
+  const std::size_t size = static_cast<std::size_t>(GetParam().size);
+  const test::NaiveClassifier naive(*net);
+  const auto expected = GetParam().logits(naive, {1, 3, size, size, x.to_vector<double>()}).values;
+  const auto actual = (*net)(x).to_vector<double>();
+  ASSERT_EQ(actual.size(), expected.size());
+  double largest = 0;
+  for (double v : expected) largest = std::max(largest, std::abs(v));
+  // float32 through up to fifty layers, each a rounding of sums of hundreds of terms.
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_TRUE(std::abs(actual[i] - expected[i]) <= 2e-5 * largest)
+        << i << ": " << actual[i] << " for " << expected[i];
+}
+INSTANTIATE_TEST_SUITE_P(
+    Archs, AgainstPlainLoops,
+    ::testing::Values(Structure{"alexnet", 67,
+                                [](const auto& naive, const auto& x) { return naive.alexnet(x); }},
+                      Structure{"vgg11", 37,
+                                [](const auto& naive, const auto& x) {
+                                  return naive.vgg(x, "CMCMCCMCCMCCM", false);
+                                }},
+                      Structure{"vgg16_bn", 32,
+                                [](const auto& naive, const auto& x) {
+                                  return naive.vgg(x, "CCMCCMCCCMCCCMCCCM", true);
+                                }},
+                      Structure{"resnet34", 45,
+                                [](const auto& naive, const auto& x) {
+                                  return naive.resnet(x, {3, 4, 6, 3}, false, 1);
+                                }},
+                      Structure{"resnet50", 37,
+                                [](const auto& naive, const auto& x) {
+                                  return naive.resnet(x, {3, 4, 6, 3}, true, 1);
+                                }},
+                      Structure{"resnext50_32x4d", 37,
+                                [](const auto& naive, const auto& x) {
+                                  return naive.resnet(x, {3, 4, 6, 3}, true, 32);
+                                }}),
+    [](const auto& tested) { return tested.param.arch; });
+
+TEST(Network, DropoutStandsWhereTorchvisionHasIt) {
+  const auto dropouts = [](const std::string& arch) {
+    std::vector<std::string> names;
+    const auto net = network_structure(arch, 10);
+    for (const auto& [name, module] : net->named_modules())
+      if (dynamic_cast<Dropout*>(module) != nullptr) names.push_back(name);
+    return names;
+  };
+  EXPECT_EQ(dropouts("alexnet"), (std::vector<std::string>{"classifier.0", "classifier.3"}));
+  EXPECT_EQ(dropouts("vgg13"), (std::vector<std::string>{"classifier.2", "classifier.5"}));
+  EXPECT_TRUE(dropouts("resnet18").empty());
+}
 
 }  // namespace
 }  // namespace concord
