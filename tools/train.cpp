@@ -177,6 +177,14 @@ void train_classifier(Options& options, const CommandLine& line) {
     check(!train_options.subset.empty(), "{}: half {} has no images", folder.train.root.string(),
           options.half);
   }
+  // Batch normalisation has no variance to take over one image with maps of one pixel.
+  const std::size_t images =
+      train_options.subset.empty() ? folder.train.samples.size() : train_options.subset.size();
+  const auto batch = static_cast<std::size_t>(options.images.batch_size);
+  train_options.drop_last = batch > 1 && images > batch && images % batch == 1;
+  if (train_options.drop_last)
+    note("{} images in batches of {} leave one over; each epoch trains on all but its last image",
+         images, batch);
   TrainingSetup setup;
   setup.settings = settings_of(options, folder.train);
   setup.network = {{"kind", "classifier"},

@@ -47,7 +47,7 @@ class ConcordTransNet : public ::testing::Test {
   // A run of 4 epochs of 5 steps.
   Words train(const std::string& output, const Words& more = {}) const {
     return joined({"--features-a", a_, "--features-b", b_, "--epochs", "4", "--batch-size", "4",
-                   "--lr", "0.01", "--output-dir", output},
+                   "--lr", "0.01", "--threads", "1", "--output-dir", output},
                   more);
   }
   Words evaluate(const std::string& weights, const std::string& output,
@@ -118,6 +118,24 @@ TEST_F(ConcordTransNet, ResumesToTheSameBits) {
   }
   expect_failure(run_program("concord-transnet", joined(words(out_), {"--resume", "--alpha", "1"})),
                  1, {"--alpha"});
+}
+
+TEST_F(ConcordTransNet, MoreEpochsMayFollowUnlessTheScheduleIsStretched) {
+  const Words constant = {"--lr-schedule", "constant"};
+  const std::string reference = (folder_ / "reference").string();
+  Words six = train(reference, constant);
+  six[5] = "6";
+  ASSERT_EQ(run_program("concord-transnet", six).code, 0);
+  ASSERT_EQ(run_program("concord-transnet", train(out_, constant)).code, 0);
+  six = train(out_, joined(constant, {"--resume"}));
+  six[5] = "6";
+  ASSERT_EQ(run_program("concord-transnet", six).code, 0);
+  EXPECT_TRUE(text_of(out_ + "/last.safetensors") == text_of(reference + "/last.safetensors"));
+  fs::remove_all(out_);
+  ASSERT_EQ(run_program("concord-transnet", train(out_)).code, 0);
+  six = train(out_, {"--resume"});
+  six[5] = "6";
+  expect_failure(run_program("concord-transnet", six), 1, {"--epochs", "4", "6"});
 }
 
 TEST_F(ConcordTransNet, OrdersAddUpForAnyKAndNorm) {

@@ -11,6 +11,7 @@
 #include <new>
 #include <system_error>
 
+#include "engine/text.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/terminal.h"
 
@@ -48,8 +49,9 @@ double number_of(const std::string& text) {
 
 // A result that never reached its reader is a failure: a full disk behind "> table.txt".
 void flush_output() {
-  check(std::fflush(stdout) == 0 && std::ferror(stdout) == 0,
-        "standard output could not be written: {}", std::strerror(errno));
+  const bool good = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  const int cause = errno;
+  check(good, "standard output could not be written: {}", std::strerror(cause));
 }
 
 }  // namespace
@@ -140,6 +142,28 @@ void shorten_thread_spinning(char** argv) {
 
 }  // namespace
 
+namespace {
+
+// "--epoch is no option of concord-train; near it are --epochs"
+std::string unknown_option(const CommandLine& line) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : line.app().get_options())
+    if (!option->get_lnames().empty()) known.push_back("--" + option->get_lnames().front());
+  for (const std::string& word : line.app().remaining())
+    if (word.starts_with("-"))
+      return fmt::format("{} is no option of {}; near it are {}", word, line.text().name,
+                         nearest_names(word, known));
+  return fmt::format("{} is too much on the command line", line.app().remaining().front());
+}
+
+int wrong_usage(const CommandLine& line, const std::string& message) {
+  write_error(message);
+  std::fprintf(stderr, "try %s --help\n", line.text().name.c_str());
+  return kWrongUsage;
+}
+
+}  // namespace
+
 int run_program(CommandLine& line, int argc, char** argv, const std::function<void()>& body) {
   shorten_thread_spinning(argv);
   std::signal(SIGXFSZ, SIG_IGN);
@@ -156,13 +180,10 @@ int run_program(CommandLine& line, int argc, char** argv, const std::function<vo
     std::fputs((line.text().name + " " CONCORD_VERSION "\n").c_str(), stdout);
     return kDone;
   } catch (const CLI::ParseError& error) {
-    write_error(error.what());
-    std::fprintf(stderr, "try %s --help\n", line.text().name.c_str());
-    return kWrongUsage;
+    // A misspelt option is the likelier cause of one that is missing.
+    return wrong_usage(line, line.app().remaining().empty() ? error.what() : unknown_option(line));
   } catch (const UsageError& error) {
-    write_error(error.what());
-    std::fprintf(stderr, "try %s --help\n", line.text().name.c_str());
-    return kWrongUsage;
+    return wrong_usage(line, error.what());
   } catch (const Interrupted& stop) {
     write_live("");
     std::fprintf(stderr, "%s\n", stop.what());

@@ -36,10 +36,10 @@ void Progress::update(std::int64_t done, const std::string& status) {
   const double rate = static_cast<double>(done - begun_at_) / std::max(1e-9, seconds());
   std::string text = fmt::format("{} [{}{}] {:3.0f}%", what_, std::string(filled, '='),
                                  std::string(kWidth - filled, ' '), 100 * part);
-  if (!status.empty()) text += "  " + status;
   if (done > begun_at_)
     text += fmt::format("  {:.0f} {}/s  {} left", rate, unit_,
                         duration(static_cast<double>(total_ - done) / rate));
+  if (!status.empty()) text += "  " + status;
   write_live(text);
 }
 

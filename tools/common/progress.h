@@ -19,8 +19,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // `status` is put between the position and the rate ("loss 0.123"). Drawn ten times a second at
-  // most.
+  // `status` ("loss 0.123") comes last, where a narrow terminal may cut it. Drawn ten times a
+  // second at most.
   void update(std::int64_t done, const std::string& status = "");
   // What was done before this process began (a resumed run), which the rate must not count.
   void begin_at(std::int64_t done) { begun_at_ = done; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "tools/common/checkpoint_writer.h"
@@ -175,10 +176,10 @@ class Loop {
       optimizer_->step(lr);
       sums_.add(step);
       state_.step = step.number + 1;
-      progress_->update(
-          state_.epoch * task_.samples() + sums_.samples(),
-          fmt::format("epoch {}/{}  loss {:.4g}{}", state_.epoch + 1, setup_.optimizer.epochs,
-                      value_of(sums_.means(), "loss"), last_line_));
+      progress_->update(state_.epoch * task_.samples() + sums_.samples(),
+                        fmt::format("epoch {}/{} step {}/{}  loss {:.4g}{}", state_.epoch + 1,
+                                    setup_.optimizer.epochs, state_.step, task_.steps(),
+                                    value_of(sums_.means(), "loss"), held_out_));
       stop_if_asked();
     }
     check(sums_.samples() > 0, "epoch {} had no data", state_.epoch + 1);
@@ -216,10 +217,13 @@ class Loop {
     }
     if (state_.epoch == setup_.optimizer.epochs || checkpoints_.due())
       checkpoints_.write(described_state());
-    last_line_ = describe(values);
+    Values held_out;
+    std::copy_if(values.begin(), values.end(), std::back_inserter(held_out),
+                 [](const auto& value) { return value.first.starts_with("val_"); });
+    held_out_ = describe(held_out);
     if (!live_terminal() || state_.epoch == setup_.optimizer.epochs)
-      note("epoch {}/{}{}  {:.0f} images/s  {}", state_.epoch, setup_.optimizer.epochs, last_line_,
-           rate, duration(seconds));
+      note("epoch {}/{}{}  {:.0f} images/s  {}", state_.epoch, setup_.optimizer.epochs,
+           describe(values), rate, duration(seconds));
   }
 
   void log_events(const Values& values) {
@@ -253,7 +257,7 @@ class Loop {
   Sums sums_;
   Values best_;
   double best_score_ = -std::numeric_limits<double>::infinity();
-  std::string last_line_;
+  std::string held_out_;  // of the last epoch, for the live line
 };
 
 }  // namespace

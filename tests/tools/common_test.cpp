@@ -1,0 +1,175 @@
+// What the programs share, piece by piece.
+
+#include <cmath>
+#include <cstring>
+
+#include "tests/expect_error.h"
+#include "tests/tools/small_data.h"
+#include "tools/common/canvas.h"
+#include "tools/common/feature_maps.h"
+#include "tools/common/non_finite.h"
+#include "tools/common/options.h"
+#include "tools/common/progress.h"
+#include "tools/common/stroke_font.h"
+#include "tools/common/tensor_stream.h"
+#include "tools/common/tensorboard.h"
+#include "tools/common/terminal.h"
+
+namespace concord::tool {
+namespace {
+
+using test::TemporaryFolder;
+
+TEST(TensorBoard, Crc32cOfKnownTexts) {
+  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);
+  // RFC 3720, B.4 and the customary check value.
+  EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43U);
+  EXPECT_EQ(crc32c("123456789"), 0xe3069283U);
+}
+
+TEST(TensorBoard, RecordsAsTheFormatSays) {
+  const TemporaryFolder folder;
+  {
+    EventWriter writer(folder.path());
+    const std::vector<std::pair<std::string, double>> values = {{"val/loss", 0.5}};
+    writer.scalars(300, values);
+  }
+  const auto names = test::file_names(folder.path());
+  ASSERT_EQ(names.size(), 1U);
+  EXPECT_EQ(names[0].rfind("events.out.tfevents.", 0), 0U);
+  const std::string bytes = test::text_of(folder / names[0]);
+  std::vector<std::string> events;
+  for (std::size_t at = 0; at < bytes.size();) {
+    const auto number = [&]<class T>(std::size_t where, T value) {
+      std::memcpy(&value, bytes.data() + where, sizeof value);
+      return value;
+    };
+    const auto masked = [](std::uint32_t crc) { return ((crc >> 15) | (crc << 17)) + 0xa282ead8U; };
+    const auto length = number(at, std::uint64_t{});
+    EXPECT_EQ(number(at + 8, std::uint32_t{}), masked(crc32c(bytes.substr(at, 8))));
+    events.push_back(bytes.substr(at + 12, length));
+    EXPECT_EQ(number(at + 12 + length, std::uint32_t{}), masked(crc32c(events.back())));
+    at += 16 + length;
+  }
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_NE(events[0].find("\x1a\x0d"
+                           "brain.Event:2"),
+            std::string::npos);
+  // step = 300; summary {value {tag: "val/loss", simple_value: 0.5}}.
+  EXPECT_EQ(events[1].substr(9), std::string("\x10\xac\x02"
+                                             "\x2a\x11\x0a\x0f\x0a\x08val/loss\x15\0\0\0\x3f",
+                                             22));
+}
+
+TEST(Terminal, TablesAlign) {
+  Table table({"network", "top-1"});
+  table.row({"a", "5.00 %"});
+  table.row({"resnet18", "100.00 %"});
+  EXPECT_EQ(table.to_string(),
+            "network      top-1\n"
+            "a           5.00 %\n"
+            "resnet18  100.00 %\n");
+}
+
+TEST(Terminal, DurationsForPeople) {
+  EXPECT_EQ(duration(0.2), "1 s");
+  EXPECT_EQ(duration(59.5), "1 min 00 s");
+  EXPECT_EQ(duration(185), "3 min 05 s");
+  EXPECT_EQ(duration(7860), "2 h 11 min");
+}
+
+TEST(Pictures, ColoursDivergeFromWhite) {
+  const auto equal = [](Colour colour, int red, int green, int blue) {
+    return colour.red == red && colour.green == green && colour.blue == blue;
+  };
+  EXPECT_TRUE(equal(diverging(0), 255, 255, 255));
+  EXPECT_TRUE(equal(diverging(1), 103, 0, 31));
+  EXPECT_TRUE(equal(diverging(7), 103, 0, 31));
+  EXPECT_TRUE(equal(diverging(-1), 5, 48, 97));
+  EXPECT_GT(diverging(0.5).red, diverging(0.5).blue);
+  EXPECT_LT(diverging(-0.5).red, diverging(-0.5).blue);
+}
+
+TEST(Pictures, OneScaleForARowAndBlocksForValues) {
+  const Tensor maps = Tensor::of<float>({1, 2, 1, 2}, {9, 9, -3, 1.5});
+  MapRow row;
+  row.maps = {FeatureMap(maps, 0, 1), FeatureMap(maps, 0, 2)};
+  EXPECT_TRUE(row.maps[1].values.empty()) << "there is no channel 2";
+  EXPECT_EQ(row.scale(), 3);
+  const Image image = coloured(row.maps[0], row.scale(), 3);
+  ASSERT_EQ(image.width, 6);
+  ASSERT_EQ(image.height, 3);
+  EXPECT_EQ(image.pixel(0, 0)[0], 5) << "-3 is the end of the scale";
+  EXPECT_EQ(image.pixel(2, 2)[0], 5);
+  EXPECT_EQ(image.pixel(3, 0)[0], diverging(0.5).red);
+}
+
+TEST(Pictures, BarsAreOneThenTheGatesFromTheLast) {
+  MapSheet sheet;
+  sheet.gates = {0.165, 0.282};
+  EXPECT_EQ(sheet.bar(0), 1);
+  EXPECT_EQ(sheet.bar(1), 0.282);
+  EXPECT_EQ(sheet.bar(2), 0.165);
+  EXPECT_EQ(sheet.bar_name(2), "p_0 = 0.165");
+  EXPECT_EQ(sheet.columns().size(), 7U);
+}
+
+TEST(Pictures, EveryCharacterHasAShapeOfItsOwn) {
+  std::vector<Image> seen;
+  for (char character = '!'; character <= '~'; ++character) {
+    EXPECT_FALSE(glyph(character).strokes.empty()) << character;
+    Canvas canvas(40, 40);
+    canvas.text(5, 28, std::string(1, character), 20, kInk);
+    for (const Image& other : seen) EXPECT_NE(canvas.image().rgb, other.rgb) << character;
+    seen.push_back(canvas.image());
+  }
+  EXPECT_EQ(fitted("abc", 10, 1000), "abc");
+  const std::string shorter = fitted("val/ring/0012.jpg", 10, 60, true);
+  EXPECT_LE(text_width(shorter, 10), 60);
+  EXPECT_TRUE(shorter.starts_with("..") && shorter.ends_with(".jpg")) << shorter;
+}
+
+TEST(TensorStream, WritesWhatSafetensorsReads) {
+  const TemporaryFolder folder;
+  const Tensor y = test::random_features({5, 2, 3, 1}, 7);
+  {
+    TensorStream stream(folder / "t.safetensors", {{"y", y.shape()}, {"z", Shape{5, 1}}});
+    stream.write("y", 3, y.rows(3, 5));
+    stream.write("y", 0, y.rows(0, 3));
+    stream.write("z", 0, Tensor::full({5, 1}, 4));
+    test::expect_error([&] { stream.write("y", 4, y.rows(0, 2)); }, {"t.safetensors", "y"});
+    EXPECT_FALSE(std::filesystem::exists(folder / "t.safetensors"));
+    stream.finish();
+  }
+  const SafetensorsFile file(folder / "t.safetensors");
+  EXPECT_EQ(file.tensor("y").to_vector<float>(), y.to_vector<float>());
+  EXPECT_EQ(file.tensor("z").to_vector<float>(), std::vector<float>(5, 4.0F));
+  { TensorStream unfinished(folder / "u.safetensors", {{"y", y.shape()}}); }
+  EXPECT_EQ(test::file_names(folder.path()), std::vector<std::string>{"t.safetensors"});
+}
+
+TEST(NonFinite, NamesTheFirst) {
+  const Tensor good = Tensor::zeros({3});
+  Tensor bad = Tensor::zeros({3});
+  bad.data<float>()[1] = std::nanf("");
+  const Tensor count = Tensor::zeros({}, {.dtype = DType::kInt64});
+  EXPECT_EQ(first_non_finite({{"a", good}, {"n", count}}), "");
+  EXPECT_EQ(first_non_finite({{"a", good}, {"n", count}, {"b", bad}, {"c", bad}}), "b");
+}
+
+TEST(Options, RangesRefuseWhatIsNoNumber) {
+  const auto message = [](const CLI::Validator& validator, std::string text) {
+    return validator(text);
+  };
+  for (const char* text : {"0", "1", "0.5", "1e-3"})
+    EXPECT_EQ(message(in_range(0, 1), text), "") << text;
+  for (const char* text : {"nan", "inf", "-0.1", "1.1", "", "1x", "x"})
+    EXPECT_NE(message(in_range(0, 1), text), "") << text;
+  EXPECT_NE(message(above(0), "0"), "");
+  EXPECT_NE(message(above(0), "inf"), "");
+  EXPECT_EQ(message(one_of({"a", "b"}), "b"), "");
+  EXPECT_NE(message(one_of({"a", "b"}), "c").find("a, b"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace concord::tool
