@@ -214,6 +214,12 @@ void train_trans_net(Options& options, const CommandLine& line) {
     same("A", a, sources.validation->shape_a());
     same("B", b, sources.validation->shape_b());
   }
+  if (a[2] * a[3] == 1 && b[2] * b[3] > 1 && options.net.input_norm != "batch")
+    warn(
+        "features A are single values, constant once brought to B's {}x{} maps, and --input-norm "
+        "{} "
+        "divides by their deviation over the map; use --input-norm batch",
+        b[2], b[3], options.net.input_norm);
   random::Generator generator(options.run.seed);
   TransNet net(trans_net_options(options.net, a[1], b[1]), generator);
   if (!options.weights.empty()) load_parameters(options.weights, net);
