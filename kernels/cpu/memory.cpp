@@ -37,6 +37,7 @@ class CpuPool {
       free_.erase(block);
       statistics_.cached -= size;
     } else {
+      trim_cache(rounded);
       data = fresh(rounded);
       if (data == nullptr) {
         drop_cache();
@@ -61,13 +62,7 @@ class CpuPool {
     statistics_.in_use -= size;
     statistics_.cached += size;
     free_.emplace(size, data);
-    // What was once needed at the same time is a fair bound on what is worth keeping.
-    while (statistics_.in_use + statistics_.cached > statistics_.peak_in_use + kSlack) {
-      const auto smallest = free_.begin();
-      statistics_.cached -= smallest->first;
-      std::free(smallest->second);
-      free_.erase(smallest);
-    }
+    trim_cache(0);
   }
 
   void drop_cache_locked() {
@@ -86,6 +81,19 @@ class CpuPool {
   static std::size_t round_up(std::size_t bytes) {
     const std::size_t unit = bytes >= kHugePage ? 65536 : kAlignment;
     return (bytes + unit - 1) / unit * unit;
+  }
+  // Frees cached blocks until those left, what is in use and `more` bytes stay within the most that
+  // was ever in use (which is a fair bound on what is worth keeping) and the slack. Without it a
+  // batch of another size would find the whole memory of the one before held for nothing.
+  void trim_cache(std::size_t more) {
+    const std::size_t in_use = statistics_.in_use + more;
+    const std::size_t most = std::max(statistics_.peak_in_use, in_use) + kSlack;
+    while (in_use + statistics_.cached > most) {
+      const auto smallest = free_.begin();
+      statistics_.cached -= smallest->first;
+      std::free(smallest->second);
+      free_.erase(smallest);
+    }
   }
   static void* fresh(std::size_t bytes) { return std::aligned_alloc(kAlignment, bytes); }
   void drop_cache() {
