@@ -90,8 +90,9 @@ Tensor normalize(const char* operation, const Tensor& x, const Tensor& weight, c
   saved.x_wanted = needs_gradient(x);
   saved.affine_wanted = needs_gradient(weight) || needs_gradient(bias);
   saved.residual_wanted = needs_gradient(residual);
-  const bool statistics_wanted = saved.x_wanted && !saved.constant_statistics;
-  if (statistics_wanted || saved.affine_wanted) saved.x = x.detach();
+  // Where the residual alone is wanted, nothing flows through the statistics, and x is not kept.
+  if (!saved.x_wanted && !saved.affine_wanted) saved.constant_statistics = true;
+  if (!saved.constant_statistics || saved.affine_wanted) saved.x = x.detach();
   if (relu) saved.y = y.detach();
   if (weight.defined()) saved.weight = weight.detach();
   return record(operation, y, {x, weight, bias, residual},

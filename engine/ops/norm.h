@@ -23,7 +23,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, Ten
                   Tensor running_var, const BatchNormOptions& options, const Tensor& residual = {});
 
 // The same per sample and channel over H x W, without running statistics (torch InstanceNorm2d).
-// Throws in training on 1x1 maps, where the variance is of one value, as PyTorch does.
+// Throws on 1x1 maps, where the variance is of one value, as PyTorch does in training.
 Tensor instance_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
 
 }  // namespace concord

@@ -106,6 +106,10 @@ TEST(BatchNorm, Gradients) {
                     [=](const auto& in) { return norm(in[0], in[1], in[2], in[3]); },
                     {c.x, c.weight, c.bias, c.residual},
                     {false, true, true, false}});
+        check_case({"batch_norm, constant but for the residual" + at,
+                    [=](const auto& in) { return norm(in[0], in[1], in[2], in[3]); },
+                    {c.x, c.weight, c.bias, c.residual},
+                    {false, false, false, true}});
         check_case({"batch_norm, no affine" + at,
                     [=](const auto& in) { return norm(in[0], {}, {}, {}); },
                     {c.x}});
