@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include "kernels/statistics.h"
+#include "kernels/norm.h"
 
 namespace concord {
 
@@ -16,19 +16,19 @@ void ChannelVariance::add(const Tensor& batch) {
   if (batch.numel() == 0) return;
   const TensorOptions options = {.dtype = DType::kFloat64, .device = batch.device()};
   Tensor means = Tensor::empty({batch.dim(1)}, options);
-  Tensor squares = empty_like(means);
-  kernels::channel_moments(batch.device(), batch.view(), means.view(), squares.view());
+  Tensor variances = empty_like(means);
+  kernels::mean_and_variance(batch.device(), batch.view(), means.view(), variances.view());
 
   means_.resize(channels);
   squares_.resize(channels);
   const double added = static_cast<double>(batch.numel()) / static_cast<double>(channels);
   const double total = count_ + added;
   const std::vector<double> new_means = means.to_vector<double>();
-  const std::vector<double> new_squares = squares.to_vector<double>();
+  const std::vector<double> new_variances = variances.to_vector<double>();
   for (std::size_t c = 0; c < channels; ++c) {
     const double delta = new_means[c] - means_[c];
     means_[c] += delta * (added / total);
-    squares_[c] += new_squares[c] + delta * delta * (count_ * added / total);
+    squares_[c] += new_variances[c] * added + delta * delta * (count_ * added / total);
   }
   count_ = total;
 }

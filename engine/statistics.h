@@ -10,9 +10,9 @@ namespace concord {
 // Per channel the mean over images and space, and the mean squared deviation from it (population
 // variance). Source: Liang et al., ICLR 2020, section 4 (Var of x(k) and of x_delta).
 //
-// Each batch is summed in two passes in double and merged into the running moments, so the result
-// does not depend on how the data are cut into batches beyond rounding, and a large mean costs no
-// digits. Source of the merge: Chan, Golub, LeVeque, Updating formulae, COMPSTAT 1982.
+// Each batch is summed in double about a value of its own and merged into the running moments, so
+// the result does not depend on how the data are cut into batches beyond rounding, and a large mean
+// costs no digits. Source of the merge: Chan, Golub, LeVeque, Updating formulae, COMPSTAT 1982.
 class ChannelVariance {
  public:
   // [n,C,H,W] or [n,C], any memory format, float32 or float64, n >= 0. Throws when C is another
