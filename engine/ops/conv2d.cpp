@@ -28,6 +28,8 @@ void check_operands(const Tensor& x, const Tensor& weight, const Tensor& bias,
         options.stride.height, options.stride.width, options.dilation.height,
         options.dilation.width, options.padding.height, options.padding.width);
   check(weight.numel() > 0, "conv2d: the weight is empty {}", both);
+  check(weight.format() == MemoryFormat::kPlain, "conv2d: the weight must be plain, it is {} {}",
+        name_of(weight.format()), both);
   check(options.groups > 0 && weight.dim(0) % options.groups == 0,
         "conv2d: {} groups do not divide the weight's {} outputs {}", options.groups, weight.dim(0),
         both);

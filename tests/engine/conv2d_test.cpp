@@ -192,6 +192,23 @@ TEST(Conv2d, WinogradError) {
   }
 }
 
+// The rule chooses Winograd where it wins and not where it loses: told apart by the bits, which the
+// two algorithms round differently.
+TEST(Conv2d, WinogradWhereItWins) {
+  const auto bits = [](const ConvolutionCase& c, ConvolutionAlgorithm algorithm) {
+    const AlgorithmGuard guard(algorithm);
+    return run(inputs_of(c), c.options, DType::kFloat32).y.to_vector<float>();
+  };
+  const ConvolutionCase wide{{8, 64, 28, 28}, {64, 64, 3, 3}, {.padding = {1, 1}}, {8, 64, 28, 28}};
+  const ConvolutionCase tiny{{1, 64, 8, 8}, {64, 64, 3, 3}, {.padding = {1, 1}}, {1, 64, 8, 8}};
+  const auto direct = bits(wide, ConvolutionAlgorithm::kDirect);
+  const auto winograd = bits(wide, ConvolutionAlgorithm::kWinograd);
+  if (direct == winograd) GTEST_SKIP() << "this machine's oneDNN has no Winograd convolution";
+  EXPECT_EQ(bits(wide, ConvolutionAlgorithm::kAuto), winograd);
+  EXPECT_NE(bits(tiny, ConvolutionAlgorithm::kWinograd), bits(tiny, ConvolutionAlgorithm::kDirect));
+  EXPECT_EQ(bits(tiny, ConvolutionAlgorithm::kAuto), bits(tiny, ConvolutionAlgorithm::kDirect));
+}
+
 TEST(Conv2d, SameBitsTwice) {
   const ConvolutionCase c{{8, 64, 14, 14}, {64, 64, 3, 3}, {.padding = {1, 1}}, {8, 64, 14, 14}};
   const Inputs in = inputs_of(c);
@@ -280,6 +297,9 @@ TEST(Conv2d, Errors) {
             "8x3x16x16, weight 4x3x19x3), padding 1x1, dilation 1x1");
   EXPECT_EQ(error_of(x, Tensor::zeros({4, 3, 3, 3}, {.dtype = DType::kFloat64}), {}),
             "conv2d: input is float32, weight is float64 (input 8x3x16x16, weight 4x3x3x3)");
+  EXPECT_EQ(error_of(Tensor::zeros({1, 16, 4, 4}),
+                     Tensor::zeros({16, 16, 3, 3}, {.format = MemoryFormat::kBlocked16}), {}),
+            "conv2d: the weight must be plain, it is blocked16 (input 1x16x4x4, weight 16x16x3x3)");
   EXPECT_EQ(error_of(x, Tensor::zeros({4, 3, 3, 3}), {}, {.stride = {0, 1}}),
             "conv2d: stride 0x1 and dilation 1x1 must be positive, padding 0x0 not negative");
   EXPECT_EQ(error_of(Tensor::zeros({3, 16, 16}), Tensor::zeros({4, 3, 3, 3}), {}),
