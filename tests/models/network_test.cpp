@@ -39,7 +39,10 @@ TEST_P(ParameterCount, IsTorchvisions) {
 INSTANTIATE_TEST_SUITE_P(
     Archs, ParameterCount,
     ::testing::Values(Counted{"alexnet", 61'100'840}, Counted{"vgg11", 132'863'336},
-                      Counted{"vgg16_bn", 138'365'992}, Counted{"resnet18", 11'689'512},
+                      Counted{"vgg11_bn", 132'868'840}, Counted{"vgg13", 133'047'848},
+                      Counted{"vgg13_bn", 133'053'736}, Counted{"vgg16", 138'357'544},
+                      Counted{"vgg16_bn", 138'365'992}, Counted{"vgg19", 143'667'240},
+                      Counted{"vgg19_bn", 143'678'248}, Counted{"resnet18", 11'689'512},
                       Counted{"resnet34", 21'797'672}, Counted{"resnet50", 25'557'032},
                       Counted{"resnext50_32x4d", 25'028'904}, Counted{"resnet101", 44'549'160},
                       Counted{"resnet152", 60'192'808}, Counted{"resnext101_32x8d", 88'791'336}),
@@ -166,7 +169,7 @@ TEST(Network, NamesOfArchitectures) {
   expect_error([&] { make_network("resnet18", 0, generator); }, {"resnet18", "0 classes"});
 }
 
-// Every architecture runs forward and backward, and every parameter receives a gradient.
+// Each family runs forward and backward, and every parameter receives a gradient.
 class EveryNetwork : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(EveryNetwork, RunsAndTrains) {
@@ -182,6 +185,42 @@ TEST_P(EveryNetwork, RunsAndTrains) {
 }
 INSTANTIATE_TEST_SUITE_P(Archs, EveryNetwork,
                          ::testing::Values("alexnet", "vgg13_bn", "resnet18", "resnext50_32x4d"),
+                         [](const auto& tested) { return tested.param; });
+
+class Formats : public ForwardObserver {
+ public:
+  explicit Formats(MemoryFormat wanted) : wanted_(wanted) {}
+  void after(const Module&, const Tensor& output) override {
+    if (output.shape().rank() != 4) return;
+    ++maps;
+    strangers += output.format() != wanted_;
+  }
+  int maps = 0;
+  int strangers = 0;
+
+ private:
+  MemoryFormat wanted_;
+};
+
+// From the first convolution to the pool before the classifier all maps are in the format that
+// convolutions want of 64 channels, so that none is rearranged between two layers.
+class OneFormat : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(OneFormat, OfAllMaps) {
+  const auto net = network_structure(GetParam(), 10);
+  net->set_training(false);
+  const MemoryFormat wanted =
+      kernels::conv2d_formats(Device{}, Shape{1, 64, 8, 8}, MemoryFormat::kPlain, DType::kFloat32,
+                              Shape{64, 64, 3, 3}, Conv2dOptions{.padding = {1, 1}})
+          .input;
+  const NoGradGuard no_grad;
+  const Tensor x = images(1, GetParam() == "alexnet" ? 63 : 32);
+  const Formats formats(wanted);
+  EXPECT_EQ(net->features(x, "avgpool").format(), wanted);
+  EXPECT_GT(formats.maps, 10);
+  EXPECT_EQ(formats.strangers, 0) << "of " << formats.maps << ", wanted " << name_of(wanted);
+}
+INSTANTIATE_TEST_SUITE_P(Archs, OneFormat, ::testing::ValuesIn(network_names()),
                          [](const auto& tested) { return tested.param; });
 
 // The whole network against plain loops that know the architecture from elsewhere.
