@@ -21,14 +21,15 @@ struct NormArguments {
   ConstView mean;
   ConstView variance;
   ConstView weight;  // [C]; absent: 1
+  ConstView bias;    // [C]; absent: 0
   double eps = 0;
+  bool relu = false;
 };
 
-// y = weight (x - mean) / sqrt(variance + eps) + bias [+ residual] [then relu]. bias and residual
-// may be absent. NaN stays NaN.
-inline Kernel<void(const NormArguments& arguments, ConstView bias, ConstView residual, bool relu,
-                   View y)>
-    normalize_forward{"normalize_forward"};
+// y = weight (x - mean) / sqrt(variance + eps) + bias [+ residual] [then relu]. residual may be
+// absent. NaN stays NaN.
+inline Kernel<void(const NormArguments& arguments, ConstView residual, View y)> normalize_forward{
+    "normalize_forward"};
 
 struct NormGradients {
   View dx;        // may be dy's buffer, if d_residual is absent
@@ -37,13 +38,14 @@ struct NormGradients {
   View bias;      // [C]
 };
 
-// With g = dy where y > 0, else 0 (y absent: g = dy), M values behind each mean and variance, and
-// x' = (x - mean) / sqrt(variance + eps):
+// With g = dy where y > 0, else 0 (without relu: g = dy), M values behind each mean and variance,
+// and x' = (x - mean) / sqrt(variance + eps):
 //   residual = g,  bias = sum g,  weight = sum g x',
 //   dx = weight / sqrt(variance + eps) (g - (sum g + x' sum g x') / M), or without the part in
 //   brackets where the statistics are constants.
 // Gradients that are absent are left out; so may x be where only g and dx of constant statistics
-// are wanted.
+// are wanted. y is asked for where relu was applied to a sum with a residual, or x is absent; else
+// its sign is computed from x, and no y need be kept for the backward pass.
 inline Kernel<void(const NormArguments& arguments, ConstView y, ConstView dy,
                    bool constant_statistics, const NormGradients& gradients)>
     normalize_backward{"normalize_backward"};

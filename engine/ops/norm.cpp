@@ -26,11 +26,13 @@ void check_arguments(const char* operation, const Tensor& x, const Tensor& weigh
 // What a backward pass may need of the forward pass.
 struct Saved {
   Tensor x;
-  Tensor y;  // where relu was fused
+  Tensor y;  // where relu was fused and x does not tell what it let through
   Tensor weight;
+  Tensor bias;
   Tensor mean;
   Tensor variance;
   double eps = 0;
+  bool relu = false;
   bool constant_statistics = false;
   bool x_wanted = false;
   bool affine_wanted = false;
@@ -42,8 +44,13 @@ kernels::ConstView optional_view(const Tensor& tensor) {
 }
 
 kernels::NormArguments arguments_of(const Saved& saved) {
-  return {optional_view(saved.x), saved.mean.view(), saved.variance.view(),
-          optional_view(saved.weight), saved.eps};
+  return {optional_view(saved.x),
+          saved.mean.view(),
+          saved.variance.view(),
+          optional_view(saved.weight),
+          optional_view(saved.bias),
+          saved.eps,
+          saved.relu};
 }
 
 // The gradients of {x, weight, bias, residual}.
@@ -60,7 +67,7 @@ std::vector<Tensor> backward(const Saved& saved, Tensor dy) {
     gradients.bias = d_bias.view();
   }
   // Without relu the residual's gradient is dy itself.
-  const bool masks_residual = saved.residual_wanted && saved.y.defined();
+  const bool masks_residual = saved.residual_wanted && saved.relu;
   if (saved.x_wanted) {
     dx = saved.residual_wanted ? empty_like(dy) : reuse_or_empty_like(dy);
     gradients.dx = dx.view();
@@ -76,16 +83,16 @@ std::vector<Tensor> backward(const Saved& saved, Tensor dy) {
 }
 
 // The pass that both normalisations share once mean and variance are known. `saved` comes with
-// those, eps and constant_statistics.
+// those, eps, relu and constant_statistics.
 Tensor normalize(const char* operation, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                 const Tensor& residual, bool relu, Saved saved) {
+                 const Tensor& residual, Saved saved) {
   const Tensor added = residual.defined() ? residual.in_format(x.format()) : Tensor();
   Tensor y = empty_like(x);
+  if (weight.defined()) saved.weight = weight.detach();
+  if (bias.defined()) saved.bias = bias.detach();
   kernels::NormArguments arguments = arguments_of(saved);
   arguments.x = x.view();
-  arguments.weight = optional_view(weight);
-  kernels::normalize_forward(x.device(), arguments, optional_view(bias), optional_view(added), relu,
-                             y.view());
+  kernels::normalize_forward(x.device(), arguments, optional_view(added), y.view());
 
   saved.x_wanted = needs_gradient(x);
   saved.affine_wanted = needs_gradient(weight) || needs_gradient(bias);
@@ -93,8 +100,7 @@ Tensor normalize(const char* operation, const Tensor& x, const Tensor& weight, c
   // Where the residual alone is wanted, nothing flows through the statistics, and x is not kept.
   if (!saved.x_wanted && !saved.affine_wanted) saved.constant_statistics = true;
   if (!saved.constant_statistics || saved.affine_wanted) saved.x = x.detach();
-  if (relu) saved.y = y.detach();
-  if (weight.defined()) saved.weight = weight.detach();
+  if (saved.relu && (residual.defined() || !saved.x.defined())) saved.y = y.detach();
   return record(operation, y, {x, weight, bias, residual},
                 [saved = std::move(saved)](Tensor dy) { return backward(saved, std::move(dy)); });
 }
@@ -124,6 +130,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, Ten
 
   Saved saved;
   saved.eps = options.eps;
+  saved.relu = options.relu;
   saved.constant_statistics = !options.training && has_running;
   if (saved.constant_statistics) {
     // Copies: a later training pass moves the running statistics.
@@ -143,7 +150,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, Ten
                                       std::as_const(saved.variance).view(), count, options.momentum,
                                       running_mean.view(), running_var.view());
   }
-  return normalize("batch_norm", x, weight, bias, residual, options.relu, std::move(saved));
+  return normalize("batch_norm", x, weight, bias, residual, std::move(saved));
 }
 
 Tensor instance_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
@@ -157,7 +164,7 @@ Tensor instance_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, 
   saved.mean = Tensor::empty({x.dim(0), x.dim(1)}, {DType::kFloat64, x.device()});
   saved.variance = empty_like(saved.mean);
   kernels::mean_and_variance(x.device(), x.view(), saved.mean.view(), saved.variance.view());
-  return normalize("instance_norm", x, weight, bias, {}, false, std::move(saved));
+  return normalize("instance_norm", x, weight, bias, {}, std::move(saved));
 }
 
 }  // namespace concord

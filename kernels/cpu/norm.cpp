@@ -18,6 +18,21 @@ void with_flag(bool flag, Body&& body) {
   }
 }
 
+// Where the backward pass sees which elements relu has let through.
+enum class Mask { kNone, kFromY, kFromX };
+
+template <class Body>
+void with_mask(Mask mask, Body&& body) {
+  switch (mask) {
+    case Mask::kNone:
+      return body(std::integral_constant<Mask, Mask::kNone>{});
+    case Mask::kFromY:
+      return body(std::integral_constant<Mask, Mask::kFromY>{});
+    case Mask::kFromX:
+      return body(std::integral_constant<Mask, Mask::kFromX>{});
+  }
+}
+
 // The moments of each map come from one sweep of sums about its first pixel: the shift is a value
 // of the map, so little cancels however large the mean. Maps are joined by the parallel algorithm
 // of Chan, Golub and LeVeque (1979).
@@ -92,12 +107,14 @@ void update_running_moments_cpu(ConstView mean, ConstView variance, std::int64_t
 
 // The statistics of one row (all of them, or a sample's) and channel, as the loops want them:
 // x' = (x - center + rest) * inverse, with center = mean as a T. The subtraction of nearly equal
-// numbers is then exact, and what rounding took from the mean comes back in `rest`.
+// numbers is then exact, and what rounding took from the mean comes back in `rest`. Before residual
+// and relu y is (x - center) * scale + shift.
 struct ChannelStatistics {
   double center;
   double rest;
   double inverse;
-  double weight;
+  double scale;
+  double shift;
 };
 
 template <class T>
@@ -106,32 +123,32 @@ ChannelStatistics statistics_of(const NormArguments& arguments, std::int64_t row
   const double mean = arguments.mean.as<double>()[row * channels + c];
   const double variance = arguments.variance.as<double>()[row * channels + c];
   const auto center = static_cast<double>(static_cast<T>(mean));
-  return {center, center - mean, 1.0 / std::sqrt(variance + arguments.eps),
-          arguments.weight ? static_cast<double>(arguments.weight.as<T>()[c]) : 1.0};
+  const double rest = center - mean;
+  const double inverse = 1.0 / std::sqrt(variance + arguments.eps);
+  const double weight = arguments.weight ? static_cast<double>(arguments.weight.as<T>()[c]) : 1.0;
+  const double bias = arguments.bias ? static_cast<double>(arguments.bias.as<T>()[c]) : 0.0;
+  return {center, rest, inverse, weight * inverse, bias + rest * weight * inverse};
 }
 
 std::int64_t rows_of(const ConstView& mean) { return mean.shape.rank() == 2 ? mean.shape[0] : 1; }
 
-void normalize_forward_cpu(const NormArguments& arguments, ConstView bias, ConstView residual,
-                           bool relu, View y) {
+void normalize_forward_cpu(const NormArguments& arguments, ConstView residual, View y) {
   with_float(y, "normalize", [&]<class T>(T) {
     const ChannelLayout layout = walk_layout(arguments.x);
     ChannelTable<T, 3> table(rows_of(arguments.mean), layout.channels());
     for (std::int64_t row = 0; row < table.rows(); ++row) {
       for (std::int64_t c = 0; c < table.channels(); ++c) {
         const auto s = statistics_of<T>(arguments, row, c, table.channels());
-        const double scale = s.weight * s.inverse;
-        const double shift = bias ? static_cast<double>(bias.as<T>()[c]) : 0.0;
         table.at(0, row, c) = static_cast<T>(s.center);
-        table.at(1, row, c) = static_cast<T>(scale);
-        table.at(2, row, c) = static_cast<T>(shift + s.rest * scale);
+        table.at(1, row, c) = static_cast<T>(s.scale);
+        table.at(2, row, c) = static_cast<T>(s.shift);
       }
     }
     const T* from = arguments.x.as<T>();
     const T* plus = residual ? residual.as<T>() : nullptr;
     T* to = y.as<T>();
     with_flag(plus != nullptr, [&](auto adds) {
-      with_flag(relu, [&](auto rectifies) {
+      with_flag(arguments.relu, [&](auto rectifies) {
         map_channels(layout, table, [=](std::int64_t i, T center, T scale, T shift) {
           T v = (from[i] - center) * scale + shift;
           if constexpr (adds) v += plus[i];
@@ -166,20 +183,28 @@ class NormBackward {
         y_(y ? y.as<T>() : nullptr),
         dy_(dy.as<T>()),
         masked_(gradients.residual ? gradients.residual.as<T>() : nullptr),
-        dx_(gradients.dx ? gradients.dx.as<T>() : nullptr) {}
+        dx_(gradients.dx ? gradients.dx.as<T>() : nullptr),
+        mask_(!arguments.relu ? Mask::kNone
+              : y             ? Mask::kFromY
+                              : Mask::kFromX) {
+    check(mask_ != Mask::kFromX || x_ != nullptr,
+          "normalize: the backward pass of a relu needs x or y");
+  }
 
   // dx = weight / sqrt(variance + eps) g, all in one sweep.
   void run_constant() {
-    ChannelTable<T, 2> table(rows_, layout_.channels());
+    ChannelTable<T, 3> table(rows_, layout_.channels());
     fill(table, [](const ChannelStatistics& s, std::size_t) {
-      return std::array<double, 2>{s.center, s.weight * s.inverse};
+      return std::array<double, 3>{s.center, s.scale, s.shift};
     });
     const bool sums_wanted = gradients_.weight || gradients_.bias;
-    with_flag(y_ != nullptr, [&](auto rectified) {
-      const auto step = [=, y = y_, dy = dy_, masked = masked_, dx = dx_](std::int64_t i, T scale,
-                                                                          auto stores, auto moves) {
+    with_mask(mask_, [&](auto mask) {
+      const auto step = [=, x = x_, y = y_, dy = dy_, masked = masked_, dx = dx_](
+                            std::int64_t i, T center, T scale, T shift, auto stores, auto moves) {
         T g = dy[i];
-        if constexpr (rectified) g = zero_unless(y[i] > T(0), g);
+        if constexpr (mask == Mask::kFromY) g = zero_unless(y[i] > T(0), g);
+        if constexpr (mask == Mask::kFromX)
+          g = zero_unless((x[i] - center) * scale + shift > T(0), g);
         if constexpr (stores) masked[i] = g;
         if constexpr (moves) dx[i] = scale * g;
         return g;
@@ -187,18 +212,19 @@ class NormBackward {
       with_flag(masked_ != nullptr, [&](auto stores) {
         with_flag(dx_ != nullptr, [&](auto moves) {
           if (sums_wanted) {
-            reduce(sum_channels<2>(
-                layout_, table,
-                [=, x = x_](std::int64_t i, T center, T scale, double& sum, double& product) {
-                  const T deviation = x[i] - center;
-                  const T g = step(i, scale, stores, moves);
-                  sum += static_cast<double>(g);
-                  product += static_cast<double>(g * deviation);
-                }));
+            reduce(sum_channels<2>(layout_, table,
+                                   [=, x = x_](std::int64_t i, T center, T scale, T shift,
+                                               double& sum, double& product) {
+                                     const T deviation = x[i] - center;
+                                     const T g = step(i, center, scale, shift, stores, moves);
+                                     sum += static_cast<double>(g);
+                                     product += static_cast<double>(g * deviation);
+                                   }));
             write_affine();
           } else {
-            map_channels(layout_, table,
-                         [=](std::int64_t i, T, T scale) { step(i, scale, stores, moves); });
+            map_channels(layout_, table, [=](std::int64_t i, T center, T scale, T shift) {
+              step(i, center, scale, shift, stores, moves);
+            });
           }
         });
       });
@@ -207,42 +233,50 @@ class NormBackward {
 
   // One sweep for the sums, which stores g where it is wanted, and one for dx.
   void run() {
-    ChannelTable<T, 1> center(rows_, layout_.channels());
-    fill(center,
-         [](const ChannelStatistics& s, std::size_t) { return std::array<double, 1>{s.center}; });
-    with_flag(y_ != nullptr, [&](auto rectified) {
+    ChannelTable<T, 3> forward(rows_, layout_.channels());
+    fill(forward, [](const ChannelStatistics& s, std::size_t) {
+      return std::array<double, 3>{s.center, s.scale, s.shift};
+    });
+    with_mask(mask_, [&](auto mask) {
       with_flag(masked_ != nullptr, [&](auto stores) {
-        reduce(sum_channels<2>(layout_, center,
-                               [=, x = x_, y = y_, dy = dy_, masked = masked_](
-                                   std::int64_t i, T at, double& sum, double& product) {
-                                 const T deviation = x[i] - at;
-                                 T g = dy[i];
-                                 if constexpr (rectified) g = zero_unless(y[i] > T(0), g);
-                                 if constexpr (stores) masked[i] = g;
-                                 sum += static_cast<double>(g);
-                                 product += static_cast<double>(g * deviation);
-                               }));
+        reduce(sum_channels<2>(
+            layout_, forward,
+            [=, x = x_, y = y_, dy = dy_, masked = masked_](std::int64_t i, T center, T scale,
+                                                            T shift, double& sum, double& product) {
+              const T deviation = x[i] - center;
+              T g = dy[i];
+              if constexpr (mask == Mask::kFromY) g = zero_unless(y[i] > T(0), g);
+              if constexpr (mask == Mask::kFromX)
+                g = zero_unless(deviation * scale + shift > T(0), g);
+              if constexpr (stores) masked[i] = g;
+              sum += static_cast<double>(g);
+              product += static_cast<double>(g * deviation);
+            }));
       });
     });
     write_affine();
     if (dx_ == nullptr) return;
 
-    // dx = a g + b (x - center) + c
+    // dx = scale g + b (x - center) + c
     const double values = static_cast<double>(layout_.outer * layout_.spatial / rows_);
-    ChannelTable<T, 4> table(rows_, layout_.channels());
+    ChannelTable<T, 5> table(rows_, layout_.channels());
     fill(table, [&](const ChannelStatistics& s, std::size_t k) {
-      const double a = s.weight * s.inverse;
-      const double b = -a * s.inverse * normalized_[k] / values;
-      return std::array<double, 4>{s.center, a, b, b * s.rest - a * sums_[k] / values};
+      const double b = -s.scale * s.inverse * normalized_[k] / values;
+      return std::array<double, 5>{s.center, s.scale, s.shift, b,
+                                   b * s.rest - s.scale * sums_[k] / values};
     });
     const T* given = masked_ != nullptr ? masked_ : dy_;
-    with_flag(y_ != nullptr && masked_ == nullptr, [&](auto rectified) {
-      map_channels(layout_, table,
-                   [=, x = x_, y = y_, dx = dx_](std::int64_t i, T at, T a, T b, T c) {
-                     T g = given[i];
-                     if constexpr (rectified) g = zero_unless(y[i] > T(0), g);
-                     dx[i] = a * g + (b * (x[i] - at) + c);
-                   });
+    with_mask(masked_ != nullptr ? Mask::kNone : mask_, [&](auto mask) {
+      map_channels(
+          layout_, table,
+          [=, x = x_, y = y_, dx = dx_](std::int64_t i, T center, T scale, T shift, T b, T c) {
+            const T deviation = x[i] - center;
+            T g = given[i];
+            if constexpr (mask == Mask::kFromY) g = zero_unless(y[i] > T(0), g);
+            if constexpr (mask == Mask::kFromX)
+              g = zero_unless(deviation * scale + shift > T(0), g);
+            dx[i] = scale * g + (b * deviation + c);
+          });
     });
   }
 
@@ -292,6 +326,7 @@ class NormBackward {
   const T* dy_;
   T* masked_;
   T* dx_;
+  Mask mask_;
   std::vector<double> sums_;
   std::vector<double> normalized_;
 };

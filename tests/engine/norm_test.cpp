@@ -258,6 +258,22 @@ TEST(BatchNorm, FrozenBackwardUsesTheStatisticsOfItsForward) {
     ASSERT_NEAR(gradient[i], 1 / std::sqrt(variance[i / 35 % 3]), 1e-12) << i;
 }
 
+// What a fused relu let through is told by the input, which is kept anyway: a layer that does not
+// need y either (a pool) lets it go.
+TEST(BatchNorm, FusedReluKeepsNoOutput) {
+  const auto in_use = [] { return kernels::memory_statistics(Device{}).in_use; };
+  const Case c({4, 16, 32, 32});
+  Tensor x = c.x.clone().set_requires_grad(true);
+  const std::size_t before = in_use();
+  Tensor y = batch_norm(x, {}, {}, {}, {}, {.relu = true});
+  EXPECT_GE(in_use() - before, x.bytes());
+  const Tensor total = sum(y);
+  y = {};
+  EXPECT_LT(in_use() - before, x.bytes() / 10);
+  total.backward();
+  EXPECT_TRUE(x.grad().defined());
+}
+
 TEST(BatchNorm, FusedReluKeepsNan) {
   Tensor x = Tensor::of<float>({4, 1}, {1.0F, 2.0F, std::nanf(""), 3.0F});
   const auto y = batch_norm(x, {}, {}, Tensor::zeros({1}), Tensor::full({1}, 1.0),
