@@ -42,7 +42,8 @@ double error_of(const Tensor& a, const Tensor& b) {
   double worst = 0, largest = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double error = std::abs(x[i] - y[i]);
-    if (!(error <= worst)) worst = error;
+    if (std::isnan(error)) return error;
+    worst = std::max(worst, error);
     largest = std::max(largest, std::abs(y[i]));
   }
   return worst / largest;

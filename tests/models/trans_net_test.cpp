@@ -84,8 +84,8 @@ std::vector<Variant> variants(std::int64_t orders) {
 }
 
 // A net whose gates and affine parameters are not where they start.
-std::unique_ptr<TransNet> make_net(const Variant& variant) {
-  random::Generator generator(test::kSeed);
+std::unique_ptr<TransNet> make_net(const Variant& variant, std::uint64_t seed = test::kSeed) {
+  random::Generator generator(seed);
   auto net = std::make_unique<TransNet>(variant.options, generator);
   std::uint64_t stream = 400;
   for (auto& [name, tensor] : net->named_parameters())
@@ -147,9 +147,26 @@ void check_forward(const Variant& variant) {
 }
 TEST_P(Orders1To5, ForwardAgreesWithPlainLoops) { for_each_variant(check_forward); }
 
+// The least |h / s| that a ReLU sees.
+double distance_to_kink(const NaiveTransNet::Pass& pass) {
+  double least = 1;
+  for (std::size_t i = 0; i < pass.h.size(); ++i)
+    for (double v : test::divided(pass.h[i], pass.s[i]).values)
+      least = std::min(least, std::abs(v));
+  return least;
+}
+
 void check_gradients(const Variant& variant) {
-  const auto net = make_net(variant);
   const Tensor x = input_of(variant);
+  // Neither a difference nor the rounding of float32 may step over a kink: of the thousands of
+  // values behind the ReLUs one often lies too near to it, and other weights are drawn.
+  std::unique_ptr<TransNet> net;
+  double distance = 0;
+  for (std::uint64_t seed = test::kSeed; distance < 1e-4 && seed < test::kSeed + 50; ++seed) {
+    net = make_net(variant, seed);
+    distance = distance_to_kink(naive_of(*net).run(maps_of(x)));
+  }
+  ASSERT_GE(distance, 1e-4) << "no weights away from the kinks";
   const Shape output = x.shape().with(1, variant.options.channels_out);
   const Tensor target = test::random_tensor(output, 301).to(DType::kFloat32);
   const std::vector<double> alpha(static_cast<std::size_t>(variant.options.orders - 1), 0.7);
