@@ -7,7 +7,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 out=${1:-out/demo}
-layer=layer2 image_size=128
+# resnet18 at 112 px: layer2 has maps of 14x14, in which the objects are still to be seen.
+layer=layer2 image_size=112
 
 . cmake/bootstrap.sh
 SECONDS=0
@@ -22,13 +23,13 @@ bin=build/bin
 
 step "Drawing 10 classes of images"
 "$bin/concord-prepare" synthetic --output-dir "$out/data" --force --image-size "$image_size" \
-  --train-per-class 150 --val-per-class 40 >/dev/null
+  --train-per-class 240 --val-per-class 50 >/dev/null
 for net in a b; do
   seed=0
   [ "$net" = b ] && seed=5
   step "Training network ${net^^} (resnet18, seed $seed)"
   "$bin/concord-train" --data "$out/data" --arch resnet18 --image-size "$image_size" \
-    --epochs 5 --batch-size 32 --lr 0.02 --seed "$seed" --output-dir "$out/net-$net" --force
+    --epochs 5 --batch-size 32 --lr 0.02 --lr-schedule logspace:1.5 --seed "$seed" --output-dir "$out/net-$net" --force
   step "Features of network ${net^^} at $layer"
   for split in train val; do
     "$bin/concord-features" --weights "$out/net-$net/last.safetensors" --layer "$layer" \
@@ -44,6 +45,7 @@ step "Result on the validation images"
   --output-dir "$out/variance" --force
 "$bin/concord-visualize" --weights "$out/trans-net/last.safetensors" \
   --features-a "$out/features-a-val" --features-b "$out/features-b-val" --data "$out/data" \
-  --variance "$out/variance/variance.json" --output-dir "$out/pictures" --force >/dev/null
+  --variance "$out/variance/variance.json" \
+  --images 5,130,230,330,470 --channels best:1 --output-dir "$out/pictures" --force >/dev/null
 step "Done"
-echo "The pictures, on a page: $PWD/$out/pictures/index.html"
+echo "The pictures, on a page: $(realpath "$out/pictures/index.html")"
