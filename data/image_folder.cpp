@@ -59,18 +59,20 @@ void read_class(const fs::path& folder, std::int64_t label, ImageSet& set) {
 // A published data set is recognised by its index files, since its class folders alone would read
 // as an image folder without crops and split.
 void refuse_published_layout(const fs::path& root) {
-  const auto suggest = [&](const char* what, const char* kind) {
-    fail(
-        "{}: is in the {} layout; run `concord-prepare {} --source {} --output-dir DIR` and pass "
-        "DIR instead",
-        root.string(), what, kind, root.string());
+  const auto refuse = [&](const char* layout, const std::string& remedy) {
+    fail("{}: is in the {} layout; {}", root.string(), layout, remedy);
   };
+  const std::string sort =
+      "sort its images into train/CLASS/ and val/CLASS/ folders and pass their parent instead";
   if (fs::exists(root / "images.txt") && fs::is_directory(root / "images"))
-    suggest("CUB-200-2011", "cub200");
+    refuse("CUB-200-2011",
+           fmt::format("run `concord-prepare cub200 --source {} --output-dir DIR` and pass DIR "
+                       "instead",
+                       root.string()));
   if (fs::is_directory(root / "Images") && fs::is_directory(root / "Annotation"))
-    suggest("Stanford Dogs", "dogs120");
+    refuse("Stanford Dogs", sort);
   if (fs::is_directory(root / "JPEGImages") && fs::is_directory(root / "ImageSets"))
-    suggest("Pascal VOC", "voc2012");
+    refuse("Pascal VOC", sort);
 }
 
 void check_same_classes(const ImageSet& train, const ImageSet& validation) {

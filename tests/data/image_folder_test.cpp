@@ -98,8 +98,8 @@ TEST(ReadImageFolder, SendsPublishedLayoutsToPrepare) {
                {"CUB-200-2011", "concord-prepare cub200 --source"});
   CONCORD_NEEDS_SHARED_DATA(data);
   expect_error([&] { read_image_folder(data / "CUB_200_2011"); }, {"concord-prepare cub200"});
-  expect_error([&] { read_image_folder(data / "StanfordDogs"); }, {"concord-prepare dogs120"});
-  expect_error([&] { read_image_folder(data / "VOC"); }, {"concord-prepare"});
+  expect_error([&] { read_image_folder(data / "StanfordDogs"); }, {"Stanford Dogs", "train/CLASS"});
+  expect_error([&] { read_image_folder(data / "VOC"); }, {"Pascal VOC", "train/CLASS"});
 }
 
 TEST(SplitHalves, CutsEachClassInTheMiddle) {
