@@ -6,6 +6,7 @@
 
 #include "engine/autograd.h"
 #include "engine/checkpoint.h"
+#include "engine/layers.h"
 #include "engine/ops/loss.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/progress.h"
@@ -37,7 +38,10 @@ SavedNetwork load_network(const std::string& weights, const std::string& arch) {
   saved.class_names = configuration.value("class_names", std::vector<std::string>());
   saved.image_size = configuration.value("image_size", 0);
   saved.generator = std::make_shared<random::Generator>(0);
-  saved.network = make_network(name, classes, *saved.generator);
+  {
+    const UninitializedParameters loaded_next;
+    saved.network = make_network(name, classes, *saved.generator);
+  }
   load_parameters(weights, *saved.network);
   saved.network->set_training(false);
   return saved;

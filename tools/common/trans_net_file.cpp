@@ -3,6 +3,7 @@
 #include <set>
 
 #include "engine/checkpoint.h"
+#include "engine/layers.h"
 #include "tools/common/saved_configuration.h"
 
 namespace concord::tool {
@@ -122,9 +123,12 @@ SavedTransNet load_trans_net(const std::string& weights, const TransNetChoice& c
   SavedTransNet saved;
   saved.configured = configuration.contains("trans_net");
   random::Generator generator(0);
-  saved.net = std::make_unique<TransNet>(
-      saved.configured ? from_json(configuration["trans_net"], weights) : infer(weights, choice),
-      generator);
+  const TransNetOptions options =
+      saved.configured ? from_json(configuration["trans_net"], weights) : infer(weights, choice);
+  {
+    const UninitializedParameters loaded_next;
+    saved.net = std::make_unique<TransNet>(options, generator);
+  }
   load_parameters(weights, *saved.net);
   saved.net->set_training(false);
   return saved;
