@@ -11,6 +11,11 @@ namespace concord::tool {
 // "47 s", "3 min 05 s", "2 h 11 min".
 std::string duration(double seconds);
 
+// "WHAT [====    ]REST": the bar takes what REST leaves of `columns`, 6 to 20 characters, so that
+// the numbers are seen on a narrow terminal too.
+std::string with_bar(const std::string& what, double part, const std::string& rest,
+                     std::size_t columns);
+
 class Progress {
  public:
   // `what` in a word or two; `total` and update()'s `done` count in `unit` ("images").

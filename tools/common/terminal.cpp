@@ -20,11 +20,6 @@ bool is_set(const char* name) {
   return value != nullptr && *value != '\0';
 }
 
-std::size_t columns() {
-  winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
 void erase_live() {
   if (!live_text.empty()) std::fputs("\r\x1b[K", stderr);
 }
@@ -40,6 +35,12 @@ void write_line(const std::string& prefix, const char* paint, const std::string&
 }
 
 }  // namespace
+
+std::size_t live_columns() {
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  return (known ? size.ws_col : 80) - 1;
+}
 
 void set_quiet(bool quiet) { is_quiet = quiet; }
 bool quiet() { return is_quiet; }
@@ -67,7 +68,7 @@ void write_live(const std::string& text) {
   if (!live_terminal() || is_quiet) return;
   const std::lock_guard lock(mutex);
   erase_live();
-  live_text = text.substr(0, columns() - 1);
+  live_text = text.substr(0, live_columns());
   std::fputs(live_text.c_str(), stderr);
   std::fflush(stderr);
 }

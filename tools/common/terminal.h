@@ -17,6 +17,9 @@ bool live_terminal();
 // Whether colour is wanted: a terminal, and NO_COLOR is not set.
 bool colour();
 
+// The longest live text that stays on one line of the terminal; 79 where its width is not known.
+std::size_t live_columns();
+
 // Lines on stderr; a live progress line is moved out of their way.
 void write_note(const std::string& text);     // not under --quiet
 void write_warning(const std::string& text);  // "warning: ..."
