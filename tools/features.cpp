@@ -139,6 +139,7 @@ int main(int argc, char** argv) {
   line.option("--weights", options.weights, "checkpoint of the network")->required();
   line.option("--layer", options.layer, "where to take the features, see below")->required();
   add_image_options(line, options.images, "both sides in pixels (default: as trained)");
+  line.app().get_option("--image-size")->default_str("");
   line.app().get_option("--data")->required();
   line.option("--split", options.split, "train, or val (val/ or test/)", one_of({"train", "val"}));
   line.option("--arch", options.arch, "architecture, where the file does not name it",

@@ -1,6 +1,7 @@
 // concord-train: trains an image classifier from a folder of class folders, or evaluates one.
 
 #include <algorithm>
+#include <optional>
 
 #include "engine/layers.h"
 #include "engine/ops/loss.h"
@@ -98,6 +99,9 @@ void adopt_classes(ImageSet& set, const std::vector<std::string>& class_names, s
 
 void evaluate(Options& options, const CommandLine& line) {
   check_usage(!options.weights.empty(), "--evaluate needs --weights");
+  line.refuse(kTrainingOnly, "does not apply to --evaluate");
+  line.refuse({"--half", "--freeze-batch-norm", "--output-dir", "--force"},
+              "does not apply to --evaluate");
   SavedNetwork saved = load_network(options.weights, options.arch);
   if (saved.image_size > 0 && !line.given("--image-size"))
     options.images.image_size = saved.image_size;
@@ -137,7 +141,7 @@ nlohmann::ordered_json settings_of(const Options& options, const ImageSet& set) 
   settings["--seed"] = options.run.seed;
   settings["--batch-size"] = options.images.batch_size;
   settings["--freeze-batch-norm"] = options.freeze_batch_norm;
-  settings["--precision"] = options.device.precision;
+  add_settings(settings, options.device);
   add_settings(settings, options.optimizer);
   return settings;
 }
@@ -154,7 +158,10 @@ std::shared_ptr<Network> build(Options& options, const CommandLine& line,
       options.images.image_size = saved.value("image_size", options.images.image_size);
   }
   check_usage(!options.arch.empty(), "--arch is required");
+  std::optional<UninitializedParameters> loaded_next;
+  if (!options.weights.empty()) loaded_next.emplace();
   auto network = make_network(options.arch, static_cast<std::int64_t>(classes.size()), generator);
+  loaded_next.reset();
   if (!options.weights.empty()) load_parameters(options.weights, *network);
   if (options.freeze_batch_norm)
     for (const auto& [name, module] : network->named_modules())
@@ -163,9 +170,15 @@ std::shared_ptr<Network> build(Options& options, const CommandLine& line,
 }
 
 void train_classifier(Options& options, const CommandLine& line) {
+  line.refuse({"--split", "--dump-logits"}, "needs --evaluate");
+  check_usage(!options.run.output_dir.empty(), "--output-dir is required");
   ImageFolder folder = read_image_folder(options.images.data);
   random::Generator generator(options.run.seed);
   const std::vector<std::string> classes = folder.train.classes;
+  for (const std::string& name : classes)
+    check(nlohmann::ordered_json::parse(text_of_json(name)) == name,
+          "{}: the name of the class folder {} is not UTF-8, as checkpoints hold it; rename it",
+          folder.train.root.string(), name);
   const std::shared_ptr<Network> network = build(options, line, classes, generator);
 
   LoaderOptions train_options = loader_options(options.images);
@@ -205,7 +218,6 @@ void train_classifier(Options& options, const CommandLine& line) {
     note("{}: has no val/ or test/; the best epoch is that of the lowest training loss",
          options.images.data);
   RunDirectory directory(options.run, kTrainingFiles);
-  directory.write_config(line, {{"network", setup.network}});
   note("{}: {} classes, {} images to train on, {} to validate on, {} px", options.arch,
        classes.size(), train_loader.size(), validation ? validation->size() : 0,
        options.images.image_size);

@@ -67,7 +67,7 @@ Sources from_networks(Options& options, const CommandLine& line) {
   const SavedNetwork a = load_network(options.weights_a);
   const SavedNetwork b = load_network(options.weights_b);
   if (a.image_size > 0 && !line.given("--image-size")) options.images.image_size = a.image_size;
-  if (b.image_size != options.images.image_size)
+  if (b.image_size > 0 && b.image_size != options.images.image_size)
     note("{} was trained at {} px, and both networks see images of {} px", options.weights_b,
          b.image_size, options.images.image_size);
   ImageFolder folder = read_image_folder(options.images.data);
@@ -186,7 +186,7 @@ nlohmann::ordered_json settings_of(const Options& options, const FeaturePairs& p
   settings["--alpha"] = alpha;
   settings["--seed"] = options.run.seed;
   settings["--batch-size"] = options.images.batch_size;
-  settings["--precision"] = options.device.precision;
+  add_settings(settings, options.device);
   add_settings(settings, options.optimizer);
   return settings;
 }
@@ -202,6 +202,12 @@ void train_trans_net(Options& options, const CommandLine& line) {
   const bool stored = !options.features_a.empty() || !options.features_b.empty();
   check_usage(!stored || (options.weights_a.empty() && options.weights_b.empty()),
               "give features or networks (--weights-a, --weights-b), not both");
+  if (stored)
+    line.refuse({"--data", "--image-size", "--layer", "--layer-a", "--layer-b"},
+                "does not apply to features from files");
+  else
+    line.refuse({"--val-features-a", "--val-features-b"},
+                "needs --features-a and --features-b; networks are validated on the data's val/");
   Sources sources = stored ? from_stores(options) : from_networks(options, line);
   const Shape a = sources.train->shape_a();
   const Shape b = sources.train->shape_b();
@@ -234,7 +240,6 @@ void train_trans_net(Options& options, const CommandLine& line) {
   setup.settings = settings_of(options, *sources.train, net, alpha);
   setup.generator = &generator;
   RunDirectory directory(options.run, kTrainingFiles);
-  directory.write_config(line, {{"network", setup.network}});
   note("Trans-Net of {} orders, {} to {}", options.net.orders, a.to_string(), b.to_string());
 
   TransNetTask task(net, sources, alpha);
@@ -253,8 +258,12 @@ void train_trans_net(Options& options, const CommandLine& line) {
   table.print();
 }
 
-void evaluate(const Options& options) {
+void evaluate(const Options& options, const CommandLine& line) {
   check_usage(!options.weights.empty(), "--evaluate needs --weights");
+  line.refuse(kTrainingOnly, "does not apply to --evaluate");
+  line.refuse({"--val-features-a", "--val-features-b", "--weights-a", "--weights-b", "--layer",
+               "--layer-a", "--layer-b", "--data", "--alpha", "--no-penalty"},
+              "does not apply to --evaluate");
   check_usage(!options.features_a.empty() && !options.features_b.empty(),
               "--evaluate needs --features-a and --features-b");
   const SavedTransNet saved = load_trans_net(options.weights, options.net);
@@ -336,6 +345,7 @@ int main(int argc, char** argv) {
   add_source_options(line, options);
   add_image_options(line, options.images,
                     "with --data: both sides in pixels (default: as trained)");
+  line.app().get_option("--image-size")->default_str("");
   add_trans_net_options(line, options.net);
   line.option("--alpha", options.alpha,
               "weight of the penalty alpha p^2: one value, or one per gate", in_range(0, 1e9));
@@ -350,6 +360,6 @@ int main(int argc, char** argv) {
   add_device_options(line, options.device);
   return run_program(line, argc, argv, [&] {
     apply(options.device);
-    options.evaluate ? evaluate(options) : train_trans_net(options, line);
+    options.evaluate ? evaluate(options, line) : train_trans_net(options, line);
   });
 }

@@ -63,9 +63,15 @@ VarianceReport from_file(const Options& options) {
         "{}: has no tensors order0 and delta; give a file that concord-transnet --evaluate wrote",
         options.orders_file);
   const Tensor delta = file.tensor("delta");
+  const bool floating = delta.dtype() == DType::kFloat32 || delta.dtype() == DType::kFloat64;
+  check(delta.shape().rank() == 4 && delta.numel() > 0 && floating,
+        "{}: delta is {} {}, floating [N,C,H,W] is expected", options.orders_file,
+        delta.shape().to_string(), name_of(delta.dtype()));
   for (const Tensor& order : orders)
-    check(order.shape() == delta.shape(), "{}: an order is {}, but delta is {}",
-          options.orders_file, order.shape().to_string(), delta.shape().to_string());
+    check(order.shape() == delta.shape() && order.dtype() == delta.dtype(),
+          "{}: an order is {} {}, but delta is {} {}", options.orders_file,
+          order.shape().to_string(), name_of(order.dtype()), delta.shape().to_string(),
+          name_of(delta.dtype()));
   VarianceReport report;
   for (std::int64_t begin = 0; begin < delta.dim(0); begin += options.batch_size) {
     stop_if_interrupted();
@@ -90,7 +96,7 @@ void measure(Options& options, const CommandLine& line) {
     nlohmann::ordered_json json = report.json();
     json["command"] = line.command();
     json["version"] = CONCORD_VERSION;
-    write_file(directory.path() / "variance.json", json.dump(2) + "\n");
+    write_file(directory.path() / "variance.json", text_of_json(json, 2) + "\n");
   }
   report.print();
 }

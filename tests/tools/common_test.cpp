@@ -1,7 +1,9 @@
 // What the programs share, piece by piece.
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 
 #include "tests/expect_error.h"
 #include "tests/tools/small_data.h"
@@ -10,6 +12,7 @@
 #include "tools/common/non_finite.h"
 #include "tools/common/options.h"
 #include "tools/common/progress.h"
+#include "tools/common/run_directory.h"
 #include "tools/common/stroke_font.h"
 #include "tools/common/tensor_stream.h"
 #include "tools/common/tensorboard.h"
@@ -76,6 +79,13 @@ TEST(Terminal, DurationsForPeople) {
   EXPECT_EQ(duration(59.5), "1 min 00 s");
   EXPECT_EQ(duration(185), "3 min 05 s");
   EXPECT_EQ(duration(7860), "2 h 11 min");
+}
+
+TEST(Terminal, TheBarGivesWayToTheNumbers) {
+  EXPECT_EQ(with_bar("going", 0.5, "  50%", 200), "going [==========          ]  50%");
+  EXPECT_EQ(with_bar("going", 1.0, "  100%", 24), "going [==========]  100%");
+  EXPECT_EQ(with_bar("going", 0.0, std::string(60, 'x'), 24),
+            "going [      ]" + std::string(60, 'x'));
 }
 
 TEST(Pictures, ColoursDivergeFromWhite) {
@@ -155,6 +165,51 @@ TEST(NonFinite, NamesTheFirst) {
   const Tensor count = Tensor::zeros({}, {.dtype = DType::kInt64});
   EXPECT_EQ(first_non_finite({{"a", good}, {"n", count}}), "");
   EXPECT_EQ(first_non_finite({{"a", good}, {"n", count}, {"b", bad}, {"c", bad}}), "b");
+}
+
+// What RunDirectory leaves in `folder` when a run that wrote `files` ends by an exception.
+std::vector<std::string> left_by_failure(const TemporaryFolder& folder, RunOptions options,
+                                         const std::vector<std::string>& files) {
+  options.output_dir = (folder / "run").string();
+  try {
+    const RunDirectory directory(options, kTrainingFiles);
+    for (const std::string& name : files) write_file(directory.path() / name, std::string("x"));
+    fail("the run fails");
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "the run fails");
+  }
+  std::vector<std::string> names;
+  if (std::filesystem::exists(options.output_dir))
+    for (const auto& entry : std::filesystem::directory_iterator(options.output_dir))
+      names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(RunDirectory, AFailureLeavesOnlyWhatIsOfUse) {
+  using Names = std::vector<std::string>;
+  RunOptions resuming, forcing;
+  resuming.resume = true;
+  forcing.force = true;
+  {
+    const TemporaryFolder folder;
+    EXPECT_EQ(
+        left_by_failure(folder, {}, {"config.json", "metrics.jsonl", "events.out.tfevents.1"}),
+        Names{});
+    EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+  }
+  {
+    const TemporaryFolder folder;
+    EXPECT_EQ(left_by_failure(folder, {}, {"config.json", "last.safetensors"}),
+              (Names{"config.json", "last.safetensors"}))
+        << "a run to go on with";
+    EXPECT_EQ(left_by_failure(folder, resuming, {"metrics.jsonl"}),
+              (Names{"config.json", "last.safetensors", "metrics.jsonl"}));
+  }
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "run");
+  write_file(folder / "run/notes.txt", std::string("mine"));
+  EXPECT_EQ(left_by_failure(folder, forcing, {"config.json"}), Names{"notes.txt"});
 }
 
 TEST(Options, RangesRefuseWhatIsNoNumber) {

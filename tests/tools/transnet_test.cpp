@@ -239,10 +239,14 @@ TEST_F(ConcordTransNet, SaysWhatDoesNotFit) {
                                               {"--affine"},
                                               {"--orders", "0"},
                                               {"--weights-a", "x"},
+                                              {"--layer", "layer3"},
+                                              {"--data", "x"},
                                               {"--val-features-a", a_},
                                               {"--no-such-option"}})
     EXPECT_EQ(run_program("concord-transnet", train(out_, more)).code, 2) << more.front();
   EXPECT_FALSE(fs::exists(out_));
+  expect_failure(run_program("concord-transnet", evaluate("x", out_, {"--alpha", "1"})), 2,
+                 {"--alpha does not apply to --evaluate"});
   // The disk fills up while the orders are written.
   ASSERT_EQ(run_program("concord-transnet", train(out_)).code, 0);
   expect_failure(run_program("concord-transnet",
@@ -282,6 +286,13 @@ TEST_F(ConcordTransNet, VarianceOfOrdersAndOfWhatIsLeft) {
   EXPECT_NE(again.out.find(fmt::format("{:.4f}", delta / total)), std::string::npos) << again.out;
   EXPECT_EQ(run_program("concord-variance", {}).code, 2);
   expect_failure(run_program("concord-variance", {"--orders", a_}), 1, {"order0"});
+  const std::string bad = (folder_ / "bad.safetensors").string();
+  for (const Tensor& maps : {Tensor::zeros({}), Tensor::zeros({2, 3, 4}),
+                             Tensor::zeros({1, 1, 1, 1}, {.dtype = DType::kInt64})}) {
+    write_safetensors(bad, {{"order0", maps}, {"delta", maps}});
+    expect_failure(run_program("concord-variance", {"--orders", bad}), 1,
+                   {"bad.safetensors", "[N,C,H,W]"});
+  }
 }
 
 // Networks, feature stores, Trans-Net on the fly, pictures.

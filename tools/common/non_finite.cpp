@@ -47,7 +47,7 @@ std::string first_non_finite_layer(Module& module, const std::function<void()>& 
 std::string explain_non_finite(Module& module, const std::function<void()>& forward) {
   const std::string tensor = first_non_finite(module.named_state());
   if (!tensor.empty())
-    return fmt::format("{} is the first parameter that holds a NaN or infinity", tensor);
+    return fmt::format("{} is the first parameter or buffer that holds a NaN or infinity", tensor);
   const std::string layer = first_non_finite_layer(module, forward);
   if (!layer.empty())
     return fmt::format("{} is the first layer whose output holds a NaN or infinity", layer);

@@ -54,6 +54,13 @@ void add_device_options(CommandLine& line, DeviceOptions& options) {
               one_of({"auto", "direct", "winograd"}));
 }
 
+void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options) {
+  settings["--device"] = options.device;
+  settings["--precision"] = options.precision;
+  settings["--threads"] = options.threads;
+  settings["--convolution"] = options.convolution;
+}
+
 Device apply(DeviceOptions& options) {
   const bool has_cuda = kernels::allocate.available(DeviceType::kCuda);
   if (options.device == "auto") options.device = has_cuda ? "cuda:0" : "cpu";
@@ -95,6 +102,7 @@ void add_seed_option(CommandLine& line, RunOptions& options) {
 }
 
 void add_resume_option(CommandLine& line, RunOptions& options) {
+  options.resumable = true;
   line.flag("--resume", options.resume,
             "go on from last.safetensors in the output folder, to the same bits as without the "
             "break");

@@ -21,6 +21,8 @@ struct DeviceOptions {
   std::string convolution = "auto";
 };
 void add_device_options(CommandLine& line, DeviceOptions& options);
+// Those that change the bits of a result, into `settings` by option name.
+void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options);
 // Sets up the process and writes what "auto" and 0 came to back into `options`. Throws when this
 // build or machine lacks the device or precision.
 Device apply(DeviceOptions& options);
@@ -32,6 +34,7 @@ struct RunOptions {
   bool resume = false;
   bool force = false;
   bool quiet = false;
+  bool resumable = false;  // the program has --resume
 };
 void add_output_options(CommandLine& line, RunOptions& options, const std::string& what);
 void add_seed_option(CommandLine& line, RunOptions& options);
@@ -70,6 +73,10 @@ struct OptimizerOptions {
   std::int64_t epochs = 300;
 };
 void add_optimizer_options(CommandLine& line, OptimizerOptions& options);
+// The options of these groups that only training heeds.
+inline const std::vector<std::string> kTrainingOnly = {
+    "--epochs",   "--optimizer",    "--lr",     "--lr-schedule",
+    "--momentum", "--weight-decay", "--resume", "--seed"};
 // Those that change the result, into `settings` by option name.
 void add_settings(nlohmann::ordered_json& settings, const OptimizerOptions& options);
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,

@@ -86,10 +86,23 @@ void CommandLine::parse(int argc, char** argv) {
   app_.parse(argc, argv);
 }
 
+void CommandLine::refuse(const std::vector<std::string>& flags, const std::string& why) const {
+  for (const std::string& flag : flags) check_usage(!given(flag), "{} {}", flag, why);
+}
+
 nlohmann::ordered_json CommandLine::values() const {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
   for (const auto& [name, value] : values_) json[name] = value();
   return json;
+}
+
+// CLI11 reads "-1" as the largest number there is.
+CLI::Validator CommandLine::not_negative() {
+  return CLI::Validator(
+      [](std::string& text) {
+        return text.starts_with('-') ? text + " is negative" : std::string();
+      },
+      "", "not negative");
 }
 
 CLI::Validator in_range(double low, double high) {

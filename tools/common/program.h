@@ -60,6 +60,7 @@ class CommandLine {
     if constexpr (requires { typename T::value_type; } && !std::is_same_v<T, std::string>)
       option->delimiter(',');
     if (!is_blank(value)) option->capture_default_str();
+    if constexpr (std::is_unsigned_v<T>) option->check(not_negative());
     remember(flag, [&value] { return nlohmann::ordered_json(value); });
     return option;
   }
@@ -79,6 +80,9 @@ class CommandLine {
 
   // Whether the option stood on the command line.
   bool given(const std::string& flag) const { return app_.get_option(flag)->count() > 0; }
+  // Throws UsageError when one of these options, which have no effect with (or without) what `why`
+  // says, stood on the command line: "--half does not apply to --evaluate".
+  void refuse(const std::vector<std::string>& flags, const std::string& why) const;
   // Every option with its variable's present value, by name without dashes, in order.
   nlohmann::ordered_json values() const;
   // The command as given, quoted for a shell.
@@ -88,6 +92,7 @@ class CommandLine {
   const CLI::App& app() const { return app_; }
 
  private:
+  static CLI::Validator not_negative();
   template <class T>
   static bool is_blank(const T& value) {
     if constexpr (requires { value.empty(); })

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <fstream>
 
 #include "data/files.h"
@@ -36,7 +37,10 @@ std::string leftover_of(const std::string& name) {
 }  // namespace
 
 RunDirectory::RunDirectory(const RunOptions& options, const std::vector<std::string>& owned)
-    : path_(options.output_dir) {
+    : path_(options.output_dir),
+      owned_(owned),
+      exceptions_(std::uncaught_exceptions()),
+      asked_to_resume_(options.resume) {
   check_usage(!options.output_dir.empty(), "--output-dir is required");
   check_usage(!(options.resume && options.force), "--resume and --force exclude each other");
   std::error_code error;
@@ -47,8 +51,8 @@ RunDirectory::RunDirectory(const RunOptions& options, const std::vector<std::str
     check(!error, "{}: cannot be read: {}", path_.string(), error.message());
     const bool empty = entries == fs::directory_iterator{};
     check(empty || options.resume || options.force,
-          "{}: is not empty; go on with --resume, replace with --force, or name another folder",
-          path_.string());
+          "{}: is not empty; {}replace with --force, or name another folder", path_.string(),
+          options.resumable ? "go on with --resume, " : "");
     for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
       const std::string name = entry.path().filename().string();
       const bool stale = (options.force && matches(name, owned)) ||
@@ -72,8 +76,19 @@ RunDirectory::RunDirectory(const RunOptions& options, const std::vector<std::str
 }
 
 RunDirectory::~RunDirectory() {
-  std::error_code error;
+  std::error_code error;  // a destructor has nobody to tell
+  const bool failed = std::uncaught_exceptions() > exceptions_;
+  if (failed && !asked_to_resume_ && !fs::exists(last(), error) && !fs::exists(best(), error)) {
+    std::vector<fs::path> ours;
+    for (const fs::directory_entry& entry : fs::directory_iterator(path_, error))
+      if (matches(entry.path().filename().string(), owned_)) ours.push_back(entry.path());
+    for (const fs::path& file : ours) fs::remove(file, error);
+  }
   if (created_ && fs::is_empty(path_, error) && !error) fs::remove(path_, error);
+}
+
+std::string text_of_json(const nlohmann::ordered_json& json, int indent) {
+  return json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 void RunDirectory::write_config(const CommandLine& line,
@@ -84,7 +99,7 @@ void RunDirectory::write_config(const CommandLine& line,
   config["command"] = line.command();
   config["options"] = line.values();
   for (const auto& [name, value] : extra.items()) config[name] = value;
-  write_file(path_ / "config.json", config.dump(2) + "\n");
+  write_file(path_ / "config.json", text_of_json(config, 2) + "\n");
 }
 
 void RunDirectory::append_metrics(const nlohmann::ordered_json& object) {

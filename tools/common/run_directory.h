@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "tools/common/options.h"
 
@@ -15,14 +16,18 @@ inline const std::vector<std::string> kTrainingFiles = {"config.json", "metrics.
                                                         "last.safetensors", "best.safetensors",
                                                         "events.out.tfevents.*"};
 
+// File names need not be UTF-8, which JSON is; what is not is shown as U+FFFD.
+std::string text_of_json(const nlohmann::ordered_json& json, int indent = -1);
+
 class RunDirectory {
  public:
   // Makes the folder ready. Throws naming it when it is not empty and neither --resume nor --force
   // was given (nothing is touched then), or cannot be created or written. `owned` are the file
   // names that the program writes ("shard-*.safetensors" stands for any middle): --force removes
-  // these and nothing else. A folder that this call created is removed again by the destructor when
-  // the run has left nothing in it.
+  // these and nothing else.
   RunDirectory(const RunOptions& options, const std::vector<std::string>& owned);
+  // When an exception ends a run that has saved no checkpoint, its files are removed, so that the
+  // mended command can simply be given again. So is a folder that the run created and left empty.
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
@@ -44,7 +49,10 @@ class RunDirectory {
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
 
   std::filesystem::path path_;
+  std::vector<std::string> owned_;
+  int exceptions_;  // in flight when the run began
   bool created_ = false;
+  bool asked_to_resume_ = false;
   bool resuming_ = false;
 };
 

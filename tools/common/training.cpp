@@ -74,7 +74,8 @@ std::string with_resume(const std::string& command) {
 
 void check_same_settings(const Json& before, const Json& now, const std::string& file) {
   for (const auto& [name, value] : now.items()) {
-    const Json old = before.contains(name) ? before[name] : Json();
+    if (!before.contains(name)) continue;  // a checkpoint from before the setting was known
+    const Json& old = before[name];
     check(old == value,
           "--resume: {} was {} when {} was written and is {} now, which would change the result; "
           "give it as before, or start anew in another folder",
@@ -105,10 +106,16 @@ class Loop {
         checkpoints_(task.module(), *optimizer_, directory) {
     configuration_ = setup.network;
     configuration_["settings"] = setup.settings;
+    configuration_ = Json::parse(text_of_json(configuration_));  // as a resumed run will read it
   }
 
   Values run() {
-    if (directory_.resuming()) resume();
+    if (directory_.resuming())
+      resume();
+    else
+      directory_.truncate_metrics(0);  // of a run that was killed before its first checkpoint
+    // Not before: a refused --resume must leave the run's own config.json.
+    directory_.write_config(line_, {{"network", setup_.network}});
     events_ = std::make_unique<EventWriter>(directory_.path(),
                                             directory_.resuming() ? state_.epoch + 1 : -1);
     Progress progress("training", setup_.optimizer.epochs * task_.samples(), "images");
@@ -127,7 +134,7 @@ class Loop {
     const Json before = Json::parse(read_training_state(file).configuration, nullptr, false);
     check(before.is_object() && before.contains("settings"),
           "{}: holds no configuration of a run, so it cannot be resumed", file.string());
-    check_same_settings(before["settings"], setup_.settings, file.string());
+    check_same_settings(before["settings"], configuration_["settings"], file.string());
     state_ = load_checkpoint(file, task_.module(), optimizer_.get());
     *setup_.generator = state_.generator;
     const Json metrics = Json::parse(state_.metrics, nullptr, false);
@@ -236,8 +243,9 @@ class Loop {
 
   [[noreturn]] void fail_non_finite(const std::string& what, double value, std::int64_t step) {
     const std::string cause = explain_non_finite(task_.module(), [this] { task_.replay(); });
-    fail("{} became {} in epoch {}, step {} of {}: {}. Try a lower --lr (now {}){}", what, value,
-         state_.epoch + 1, step, task_.steps(), cause, setup_.optimizer.lr,
+    fail("{} became {} in epoch {}, step {} of {}: {}. Try a lower --lr (now {}){}", what,
+         std::isnan(value) ? "NaN" : "infinite", state_.epoch + 1, step, task_.steps(), cause,
+         setup_.optimizer.lr,
          std::filesystem::exists(directory_.last())
              ? fmt::format("; {} is from before", directory_.last().string())
              : "");
