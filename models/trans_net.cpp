@@ -84,7 +84,7 @@ void TransNet::check_input(const Tensor& x) const {
 Tensor TransNet::scale_of(const Tensor& v, std::int64_t row, bool training) {
   if (options_.stage_norm == StageNorm::kSample) return sample_scale(v);
   Tensor running = running_scales_.rows(row, row + 1).reshaped({options_.channels_out});
-  if (!training) return running;
+  if (!training) return running.clone();  // a later training pass moves the running one
   const NoGradGuard no_grad;
   const Tensor batch = batch_scale(v);
   std::int64_t& times = running_times_.data<std::int64_t>()[row];

@@ -353,6 +353,27 @@ TEST(TransNet, RunningScalesTakeTheFirstBatchWholeThenATenth) {
   for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(both[i], alone[i], 1e-6);
 }
 
+// A training pass between the two halves of one in evaluation moves the running scales.
+TEST(TransNet, BackwardUsesTheScalesOfItsForward) {
+  const Tensor x = test::random_tensor({2, 3, 4, 4}, 20).to(DType::kFloat32);
+  std::vector<std::vector<float>> gradients;
+  for (const bool interrupted : {false, true}) {
+    random::Generator generator(3);
+    TransNet net(
+        {.channels_in = 3, .channels_out = 3, .orders = 2, .stage_norm = StageNorm::kBatch},
+        generator);
+    net(x);
+    net.set_training(false);
+    const Tensor loss = mse_loss(net(x), x);
+    net.set_training(true);
+    if (interrupted) net(scale(x, 100));
+    loss.backward();
+    gradients.push_back(
+        parameters_of(net).at("linearLayers_conv.0.weight").grad().to_vector<float>());
+  }
+  EXPECT_EQ(gradients[0], gradients[1]);
+}
+
 TEST(TransNet, ACheckpointHoldsAllOfIt) {
   const test::TemporaryFolder folder;
   random::Generator generator(3);
