@@ -7,7 +7,6 @@
 #include "engine/autograd.h"
 #include "engine/ops/arithmetic.h"
 #include "engine/ops/loss.h"
-#include "kernels/arithmetic.h"
 #include "tools/common/feature_pairs.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/progress.h"
@@ -125,12 +124,7 @@ class TransNetTask : public TrainingTask {
   }
 
   void replay() override {
-    const auto finite = [](const char* what, const Tensor& features) {
-      check(kernels::all_finite(features.device(), features.view()),
-            "features {} hold a NaN or infinity; extract them again", what);
-    };
-    finite("A", batch_.a);
-    finite("B", batch_.b);
+    check_finite(batch_);
     net_(batch_.a);
   }
 
@@ -287,6 +281,7 @@ void evaluate(const Options& options, const CommandLine& line) {
   pairs->start(0, 0);
   for (PairBatch pair; pairs->next(pair);) {
     stop_if_interrupted();
+    check_finite(pair);
     const Orders result = net.disentangle(pair.a);
     const std::int64_t count = pair.b.dim(0);
     stream.write("y", done, result.y);

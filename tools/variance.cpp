@@ -45,6 +45,7 @@ VarianceReport from_trans_net(const Options& options) {
   pairs->start(0, 0);
   for (PairBatch pair; pairs->next(pair);) {
     stop_if_interrupted();
+    check_finite(pair);
     const Orders result = saved.net->disentangle(pair.a);
     report.add(result.orders, subtract(pair.b, result.y));
     done += pair.b.dim(0);

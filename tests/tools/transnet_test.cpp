@@ -230,7 +230,30 @@ TEST_F(ConcordTransNet, SaysWhatDoesNotFit) {
   broken.data<float>()[777] = std::nanf("");
   words[3] = write_features(folder_ / "nan.safetensors", broken);
   expect_failure(run_program("concord-transnet", words), 1, {"features B", "NaN"});
-  fs::remove_all(out_);
+  EXPECT_FALSE(fs::exists(out_));
+  const std::string weights = (folder_ / "weights").string();
+  ASSERT_EQ(run_program("concord-transnet", train(weights)).code, 0);
+  words = evaluate(weights + "/last.safetensors", out_);
+  words[6] = words[4];
+  words[4] = (folder_ / "nan.safetensors").string();
+  expect_failure(run_program("concord-transnet", words), 1, {"features A", "NaN"});
+  EXPECT_FALSE(fs::exists(out_));
+  expect_failure(
+      run_program("concord-variance", {"--weights", weights + "/last.safetensors", "--features-a",
+                                       a_, "--features-b", (folder_ / "nan.safetensors").string()}),
+      1, {"features B", "NaN"});
+  std::vector<Named<Tensor>> tensors;
+  const SafetensorsFile file(weights + "/last.safetensors");
+  for (const std::string& name : file.names())
+    if (!name.starts_with("optimizer/")) tensors.emplace_back(name, file.tensor(name).clone());
+  for (auto& [name, tensor] : tensors)
+    if (name == "linearLayers_conv.1.weight") tensor.data<float>()[5] = INFINITY;
+  write_safetensors(folder_ / "infinite.safetensors", tensors);
+  expect_failure(
+      run_program("concord-transnet", evaluate((folder_ / "infinite.safetensors").string(), out_)),
+      1, {"infinite.safetensors", "linearLayers_conv.1.weight"});
+  EXPECT_FALSE(fs::exists(out_));
+  words = train(out_);
   words[3] = (folder_ / "none.safetensors").string();
   expect_failure(run_program("concord-transnet", words), 1, {"none.safetensors"});
   for (const Words& more : std::vector<Words>{{"--alpha", "1,2,3"},
@@ -324,6 +347,18 @@ TEST(ConcordPrograms, FromPicturesToPictures) {
                       "--features-b", at("features-b")};
   ASSERT_EQ(run_program("concord-variance", joined(pair, {"--output-dir", at("variance")})).code,
             0);
+
+  // Other pictures under the same names: only the folder tells.
+  write_pictures(at("other"), 6, 3);
+  ASSERT_EQ(run_program("concord-features",
+                        {"--weights", at("net-b/last.safetensors"), "--layer", "layer1", "--data",
+                         at("other"), "--output-dir", at("features-other"), "--quiet"})
+                .code,
+            0);
+  Words others = pair;
+  others[5] = at("features-other");
+  expect_failure(run_program("concord-variance", others), 0,
+                 {"warning: ", at("data"), at("other")});
 
   const ProgramResult run = run_program(
       "concord-visualize",

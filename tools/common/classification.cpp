@@ -9,6 +9,7 @@
 #include "engine/layers.h"
 #include "engine/ops/loss.h"
 #include "tools/common/interrupt.h"
+#include "tools/common/non_finite.h"
 #include "tools/common/progress.h"
 #include "tools/common/saved_configuration.h"
 
@@ -43,6 +44,7 @@ SavedNetwork load_network(const std::string& weights, const std::string& arch) {
     saved.network = make_network(name, classes, *saved.generator);
   }
   load_parameters(weights, *saved.network);
+  check_finite(weights, *saved.network);
   saved.network->set_training(false);
   return saved;
 }

@@ -6,7 +6,9 @@
 
 #include "engine/autograd.h"
 #include "engine/ops/resize.h"
+#include "kernels/arithmetic.h"
 #include "tools/common/tensorboard.h"
+#include "tools/common/terminal.h"
 
 namespace concord::tool {
 namespace {
@@ -119,6 +121,16 @@ class NetworkPairs : public FeaturePairs {
 
 }  // namespace
 
+void check_finite(const PairBatch& batch) {
+  const auto finite = [&](const char* what, const Tensor& features) {
+    check(kernels::all_finite(features.device(), features.view()),
+          "features {} hold a NaN or infinity in batch {} (of {}); extract them again", what,
+          batch.number + 1, features.shape().to_string());
+  };
+  finite("A", batch.a);
+  finite("B", batch.b);
+}
+
 void check_same_images(const FeatureStore& a, const FeatureStore& b) {
   const std::string what = fmt::format("features A are {}, features B are {}",
                                        a.shape().to_string(), b.shape().to_string());
@@ -139,6 +151,9 @@ void check_same_images(const FeatureStore& a, const FeatureStore& b) {
           "extract both from the same data and split",
           i, a.names()[row], b.names()[row]);
   }
+  if (a.info().dataset != b.info().dataset)
+    warn("features A are of {}, features B of {}: the images must be the same", a.info().dataset,
+         b.info().dataset);
 }
 
 Tensor as_maps(const Tensor& features) {

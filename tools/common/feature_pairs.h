@@ -49,6 +49,9 @@ std::unique_ptr<FeaturePairs> pairs_from_networks(std::shared_ptr<Network> a, st
                                                   std::unique_ptr<Loader> loader,
                                                   std::string fingerprint);
 
+// Throws when a feature is NaN or infinite.
+void check_finite(const PairBatch& batch);
+
 // Throws when the two stores are not of the same images.
 void check_same_images(const FeatureStore& a, const FeatureStore& b);
 

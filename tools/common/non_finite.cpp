@@ -37,6 +37,12 @@ std::string first_non_finite(const std::vector<Named<Tensor>>& tensors) {
   return "";
 }
 
+void check_finite(const std::string& weights, const Module& module) {
+  const std::string tensor = first_non_finite(module.named_state());
+  check(tensor.empty(), "{}: tensor {} holds a NaN or infinity; the file is of no use, train again",
+        weights, tensor);
+}
+
 std::string first_non_finite_layer(Module& module, const std::function<void()>& forward) {
   const NoGradGuard no_gradients;
   Watch watch(module);

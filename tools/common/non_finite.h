@@ -19,4 +19,7 @@ std::string first_non_finite_layer(Module& module, const std::function<void()>& 
 // A sentence that names the first parameter, or else the first layer's output, that is not finite.
 std::string explain_non_finite(Module& module, const std::function<void()>& forward);
 
+// Throws naming the file and the first tensor that holds a NaN or infinity.
+void check_finite(const std::string& weights, const Module& module);
+
 }  // namespace concord::tool

@@ -4,6 +4,7 @@
 
 #include "engine/checkpoint.h"
 #include "engine/layers.h"
+#include "tools/common/non_finite.h"
 #include "tools/common/saved_configuration.h"
 
 namespace concord::tool {
@@ -130,6 +131,7 @@ SavedTransNet load_trans_net(const std::string& weights, const TransNetChoice& c
     saved.net = std::make_unique<TransNet>(options, generator);
   }
   load_parameters(weights, *saved.net);
+  check_finite(weights, *saved.net);
   saved.net->set_training(false);
   return saved;
 }

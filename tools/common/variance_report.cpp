@@ -1,5 +1,7 @@
 #include "tools/common/variance_report.h"
 
+#include <cmath>
+
 #include "tools/common/terminal.h"
 
 namespace concord::tool {
@@ -17,6 +19,9 @@ double VarianceReport::total() const {
 }
 
 double VarianceReport::instability() const {
+  check(std::isfinite(total()),
+        "variance: x(0) .. x_delta hold a NaN or infinity; make them again from features and a "
+        "Trans-Net that are finite");
   check(total() > 0,
         "variance: every map of x(0) .. x_delta is constant over {} values a channel, so no order "
         "has a share; give features of more images or of another layer",

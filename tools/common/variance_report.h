@@ -22,8 +22,8 @@ struct VarianceReport {
   void add(const std::vector<Tensor>& batch_orders, const Tensor& batch_delta);
   // Var(x(0)) + .. + Var(x(K-1)) + Var(x_delta)
   double total() const;
-  // Var(x_delta) / total(). Throws when every map is constant: nothing varies, so nothing has a
-  // share.
+  // Var(x_delta) / total(). Throws when a map holds a NaN, or every map is constant: nothing
+  // varies, so nothing has a share.
   double instability() const;
   // The results and their values per channel.
   nlohmann::ordered_json json() const;
