@@ -13,6 +13,7 @@
 #include "tools/common/options.h"
 #include "tools/common/progress.h"
 #include "tools/common/run_directory.h"
+#include "tools/common/saved_configuration.h"
 #include "tools/common/stroke_font.h"
 #include "tools/common/tensor_stream.h"
 #include "tools/common/tensorboard.h"
@@ -210,6 +211,21 @@ TEST(RunDirectory, AFailureLeavesOnlyWhatIsOfUse) {
   std::filesystem::create_directory(folder / "run");
   write_file(folder / "run/notes.txt", std::string("mine"));
   EXPECT_EQ(left_by_failure(folder, forcing, {"config.json"}), Names{"notes.txt"});
+}
+
+TEST(SavedConfiguration, NamesWhatIsDamaged) {
+  const TemporaryFolder folder;
+  const auto with = [&](const std::string& configuration) {
+    write_safetensors(folder / "net.safetensors", {{"w", Tensor::zeros({1})}},
+                      {{"configuration", configuration}});
+    return (folder / "net.safetensors").string();
+  };
+  EXPECT_EQ(saved_configuration(with(R"({"arch":"vgg11","classes":3})"))["classes"], 3);
+  EXPECT_TRUE(saved_configuration(with("no JSON")).empty());
+  for (const char* bad : {R"({"arch":5})", R"({"classes":-3})", R"({"classes":"3"})",
+                          R"({"image_size":1e99})", R"({"class_names":["a",1]})"})
+    test::expect_error([&] { saved_configuration(with(bad)); },
+                       {"net.safetensors", "configuration is damaged"});
 }
 
 TEST(Options, RangesRefuseWhatIsNoNumber) {

@@ -1,6 +1,9 @@
 #include "tools/common/saved_configuration.h"
 
+#include <algorithm>
+
 #include "engine/safetensors.h"
+#include "tools/common/run_directory.h"
 
 namespace concord::tool {
 
@@ -9,7 +12,22 @@ nlohmann::json saved_configuration(const std::string& weights) {
   const auto text = file.metadata().find("configuration");
   if (text == file.metadata().end()) return nlohmann::json::object();
   nlohmann::json json = nlohmann::json::parse(text->second, nullptr, false);
-  return json.is_object() ? json : nlohmann::json::object();
+  if (!json.is_object()) return nlohmann::json::object();
+  const auto expect = [&](const char* name, auto fits) {
+    check(!json.contains(name) || fits(json[name]), "{}: its configuration is damaged: {} is {}",
+          weights, name, text_of_json(json.value(name, nlohmann::json())).substr(0, 100));
+  };
+  const auto is_text = [](const nlohmann::json& value) { return value.is_string(); };
+  const auto is_count = [](const nlohmann::json& value) {
+    return value.is_number_integer() && value >= 0 && value < (1 << 24);
+  };
+  expect("arch", is_text);
+  expect("classes", is_count);
+  expect("image_size", is_count);
+  expect("class_names", [&](const nlohmann::json& value) {
+    return value.is_array() && std::all_of(value.begin(), value.end(), is_text);
+  });
+  return json;
 }
 
 }  // namespace concord::tool
