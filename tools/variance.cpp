@@ -87,7 +87,7 @@ VarianceReport from_file(const Options& options) {
 void measure(Options& options, const CommandLine& line) {
   const bool from_orders = !options.orders_file.empty();
   check_usage(from_orders != !options.weights.empty(),
-              "give either --orders, or --weights with --features-a and --features-b");
+              "give either --orders-file, or --weights with --features-a and --features-b");
   check_usage(from_orders || (!options.features_a.empty() && !options.features_b.empty()),
               "--weights needs --features-a and --features-b");
   const NoGradGuard no_gradients;
@@ -123,7 +123,7 @@ int main(int argc, char** argv) {
   line.option("--weights", options.weights, "Trans-Net, a checkpoint of concord-transnet");
   line.option("--features-a", options.features_a, "A's features, a store or a safetensors file");
   line.option("--features-b", options.features_b, "B's features, of the same images");
-  line.option("--orders", options.orders_file,
+  line.option("--orders-file", options.orders_file,
               "instead: orders.safetensors of concord-transnet --evaluate");
   add_batch_size_option(line, options.batch_size);
   add_output_options(line, options.run, "folder for variance.json, also per channel (optional)");

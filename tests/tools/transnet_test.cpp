@@ -304,16 +304,16 @@ TEST_F(ConcordTransNet, VarianceOfOrdersAndOfWhatIsLeft) {
   EXPECT_EQ(json["p"].size(), 2U);
   EXPECT_NE(run.out.find(fmt::format("{:.4f}", delta / total)), std::string::npos) << run.out;
   const ProgramResult again =
-      run_program("concord-variance", {"--orders", orders + "/orders.safetensors"});
+      run_program("concord-variance", {"--orders-file", orders + "/orders.safetensors"});
   ASSERT_EQ(again.code, 0) << again.err;
   EXPECT_NE(again.out.find(fmt::format("{:.4f}", delta / total)), std::string::npos) << again.out;
   EXPECT_EQ(run_program("concord-variance", {}).code, 2);
-  expect_failure(run_program("concord-variance", {"--orders", a_}), 1, {"order0"});
+  expect_failure(run_program("concord-variance", {"--orders-file", a_}), 1, {"order0"});
   const std::string bad = (folder_ / "bad.safetensors").string();
   for (const Tensor& maps : {Tensor::zeros({}), Tensor::zeros({2, 3, 4}),
                              Tensor::zeros({1, 1, 1, 1}, {.dtype = DType::kInt64})}) {
     write_safetensors(bad, {{"order0", maps}, {"delta", maps}});
-    expect_failure(run_program("concord-variance", {"--orders", bad}), 1,
+    expect_failure(run_program("concord-variance", {"--orders-file", bad}), 1,
                    {"bad.safetensors", "[N,C,H,W]"});
   }
 }
