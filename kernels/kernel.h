@@ -40,8 +40,8 @@ class Kernel<Result(Args...)> {
   bool available(DeviceType type) const {
     return table_[static_cast<std::size_t>(type)] != nullptr;
   }
-  // Throws when the device has one already: two kernels of one name would otherwise be merged by the
-  // linker into one that runs the wrong code.
+  // Throws when the device has one already: two kernels of one name would otherwise be merged by
+  // the linker into one that runs the wrong code.
   void define(DeviceType type, Function function) {
     check(table_[static_cast<std::size_t>(type)] == nullptr,
           "{}: defined twice for one device; give one of the two another name", name_);

@@ -20,10 +20,10 @@ std::int64_t groups_to_merge(std::int64_t channels, std::int64_t outputs, std::i
 
 // Measured on two cores with AVX-512 (oneDNN 2.6's F(4x4,3x3) against its direct convolution), over
 // batches 1 to 32, maps 4x4 to 112x112 and 16 to 512 channels; where it wins the gain is 1.1 to
-// 2.6. Each call transforms the weight anew, so some 48 full tiles of 4x4 outputs are needed to earn
-// that back, and with few channels the transforms of the images weigh more than the products. The
-// gradient of the weight shares its work out differently: it needs more channels or many tiles, and
-// with many channels few tiles.
+// 2.6. Each call transforms the weight anew, so some 48 full tiles of 4x4 outputs are needed to
+// earn that back, and with few channels the transforms of the images weigh more than the products.
+// The gradient of the weight shares its work out differently: it needs more channels or many tiles,
+// and with many channels few tiles.
 bool winograd_wins(Pass pass, const ConvolutionSetup& setup) {
   const std::int64_t tiles = setup.y[0] * setup.y[2] * setup.y[3] / 16;
   const std::int64_t channels = std::min(setup.x[1], setup.y[1]);
