@@ -2,7 +2,6 @@
 // What the tests of data/ share: pictures by formula, folders that vanish, a hash.
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -10,13 +9,13 @@
 #include <filesystem>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "data/files.h"
 #include "data/image.h"
+#include "tests/temporary_folder.h"
 
 namespace concord::test {
 
@@ -50,36 +49,19 @@ inline Image numbered_image(int width, int height, int number) {
   return image;
 }
 
-// A folder of its own, removed with what is in it.
-class TempFolder {
+// A temporary folder that files are put into.
+class TempFolder : public TemporaryFolder {
  public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "concord-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    path_ = pattern;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
   // Writes a file below, making folders on the way.
   std::filesystem::path put(const std::string& name, std::span<const std::uint8_t> bytes) const {
-    const std::filesystem::path path = path_ / name;
-    std::filesystem::create_directories(path.parent_path());
-    write_file(path, bytes);
-    return path;
+    const std::filesystem::path file = *this / name;
+    std::filesystem::create_directories(file.parent_path());
+    write_file(file, bytes);
+    return file;
   }
   std::filesystem::path put(const std::string& name, const std::string& text) const {
     return put(name, std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
   }
-
- private:
-  std::filesystem::path path_;
 };
 
 // The files below a folder with their contents' hashes, by name.

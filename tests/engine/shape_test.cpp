@@ -66,6 +66,22 @@ TEST(Shape, Gradients) {
   }
 }
 
+TEST(Shape, ReshapeAndFlattenKeepTheRowMajorOrder) {
+  Values counting(2 * 16 * 3);
+  std::iota(counting.begin(), counting.end(), 0.0);
+  const Tensor x = Tensor::of({2, 16, 3, 1}, counting);
+  for (const MemoryFormat format :
+       {MemoryFormat::kPlain, MemoryFormat::kChannelsLast, MemoryFormat::kBlocked16}) {
+    const Tensor given = x.in_format(format);
+    const Tensor reshaped = reshape(given, {4, 24});
+    EXPECT_EQ(reshaped.shape(), (Shape{4, 24}));
+    EXPECT_EQ(reshaped.to_vector<double>(), counting) << name_of(format);
+    const Tensor flat = flatten(given);
+    EXPECT_EQ(flat.shape(), (Shape{2, 48}));
+    EXPECT_EQ(flat.to_vector<double>(), counting) << name_of(format);
+  }
+}
+
 TEST(Shape, ConcatPlacesElements) {
   const Tensor a = counted({2, 1, 2});
   const Tensor b = scale(counted({2, 2, 2}), 10);
