@@ -18,6 +18,10 @@ namespace concord::test {
 // Every random tensor of a test comes from here; the seed is printed with a failure.
 inline constexpr std::uint64_t kSeed = 20240607;
 
+inline constexpr MemoryFormat kMemoryFormats[] = {MemoryFormat::kPlain, MemoryFormat::kChannelsLast,
+                                                  MemoryFormat::kBlocked8,
+                                                  MemoryFormat::kBlocked16};
+
 // Values uniform in [low, high). Those nearer to zero than `gap` are pushed away from it, so that
 // differences do not step over a kink at 0.
 inline Tensor random_tensor(const Shape& shape, std::uint64_t stream, double low = -1,
@@ -131,8 +135,7 @@ inline void check_case(const GradientCase& test) {
   SCOPED_TRACE(test.name);
   const Outcome exact = run(test, DType::kFloat64, MemoryFormat::kPlain);
   check_numerically(test, exact);
-  for (MemoryFormat format : {MemoryFormat::kPlain, MemoryFormat::kChannelsLast,
-                              MemoryFormat::kBlocked8, MemoryFormat::kBlocked16}) {
+  for (MemoryFormat format : kMemoryFormats) {
     if (!supports(format, test.inputs[0].shape())) continue;
     const std::string label = test.name + " float32 " + std::string(name_of(format));
     const Outcome single = run(test, DType::kFloat32, format);

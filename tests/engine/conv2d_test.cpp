@@ -185,9 +185,13 @@ TEST(Conv2d, WinogradError) {
       // Winograd. AVX2's direct convolution is at 1.2e-6.
       const double tolerance = 6e-6;
       const std::string what = name_of_case(c) + (direct ? " direct" : " winograd");
-      EXPECT_TRUE(relative_error(single.y, exact.y) <= tolerance) << what;
-      EXPECT_TRUE(relative_error(single.dx, exact.dx) <= tolerance) << what;
-      EXPECT_TRUE(relative_error(single.d_weight, exact.d_weight) <= tolerance) << what;
+      const auto expect_near = [&](const std::string& result, double error) {
+        EXPECT_TRUE(error <= tolerance) << what << ' ' << result << ": " << error;
+        RecordProperty(result + ' ' + what, fmt::format("{:.2e}", error));
+      };
+      expect_near("y", relative_error(single.y, exact.y));
+      expect_near("dx", relative_error(single.dx, exact.dx));
+      expect_near("d_weight", relative_error(single.d_weight, exact.d_weight));
     }
   }
 }

@@ -13,11 +13,10 @@ namespace {
 using test::check_case;
 using test::expect_close;
 using test::expect_error;
+using test::kMemoryFormats;
 using test::random_tensor;
 using Values = std::vector<double>;
 
-const std::vector<MemoryFormat> kFormats = {MemoryFormat::kPlain, MemoryFormat::kChannelsLast,
-                                            MemoryFormat::kBlocked8, MemoryFormat::kBlocked16};
 const std::vector<Shape> kShapes = {{1, 1, 1, 1},  {2, 1, 3, 2},  {2, 3, 5, 7},
                                     {2, 16, 2, 3}, {1, 32, 3, 1}, {3, 48, 1, 1},
                                     {2, 8, 3, 3},  {3, 5},        {4, 33, 9, 1}};
@@ -60,7 +59,7 @@ Tensor naive_stage(const Tensor& x, const Tensor& h, const Tensor& s, Value valu
 TEST(Scale, AgreesWithDefinition) {
   for (const Shape& shape : kShapes) {
     const Tensor v = random_tensor(shape, 1, -3, 5);
-    for (const MemoryFormat format : kFormats) {
+    for (const MemoryFormat format : kMemoryFormats) {
       if (!supports(format, shape)) continue;
       const std::string label = shape.to_string() + " " + std::string(name_of(format));
       const Tensor given = v.in_format(format);
@@ -147,7 +146,7 @@ TEST(GatedStage, AgreesWithDefinition) {
       });
       const Tensor divided =
           naive_stage(x, h, s, [](double base, double, double scale) { return base / scale; });
-      for (const MemoryFormat format : kFormats) {
+      for (const MemoryFormat format : kMemoryFormats) {
         if (!supports(format, shape)) continue;
         const std::string label = shape.to_string() + " " + std::string(name_of(format));
         const Tensor given = x.in_format(format);

@@ -13,11 +13,10 @@ namespace {
 using test::check_case;
 using test::expect_close;
 using test::expect_error;
+using test::kMemoryFormats;
 using test::random_tensor;
 using Values = std::vector<double>;
 
-const std::vector<MemoryFormat> kFormats = {MemoryFormat::kPlain, MemoryFormat::kChannelsLast,
-                                            MemoryFormat::kBlocked8, MemoryFormat::kBlocked16};
 const std::vector<Shape> kShapes = {{2, 1, 1, 1},  {1, 1, 3, 2},  {2, 3, 5, 7}, {2, 16, 2, 3},
                                     {1, 32, 3, 1}, {3, 48, 1, 1}, {2, 8, 3, 3}, {3, 5},
                                     {4, 16},       {2, 24, 1, 2}};
@@ -156,7 +155,7 @@ TEST(BatchNorm, AgreesWithDefinition) {
     for (const DType dtype : {DType::kFloat64, DType::kFloat32}) {
       // float32: one rounding of each of x, scale and shift, of size up to 1e2 in small batches.
       const double tolerance = dtype == DType::kFloat64 ? 1e-12 : 2e-5;
-      for (const MemoryFormat format : kFormats) {
+      for (const MemoryFormat format : kMemoryFormats) {
         if (!supports(format, shape)) continue;
         const std::string label = "batch_norm " + shape.to_string() + " " +
                                   std::string(name_of(dtype)) + " " + std::string(name_of(format));
@@ -188,7 +187,7 @@ TEST(InstanceNorm, AgreesWithDefinition) {
     const Tensor expected =
         naive_normalize(c.x, naive_moments(c.x, true), c.weight.to_vector<double>(),
                         c.bias.to_vector<double>(), 1e-5);
-    for (const MemoryFormat format : kFormats) {
+    for (const MemoryFormat format : kMemoryFormats) {
       if (!supports(format, shape)) continue;
       const std::string label = shape.to_string() + " " + std::string(name_of(format));
       expect_close(instance_norm(c.x.in_format(format), c.weight, c.bias), expected, 1e-12, label);
@@ -211,7 +210,7 @@ TEST(BatchNorm, LargeMeanKeepsTheVariance) {
     const Values zeros(ones.size(), 0.0);
     const Tensor expected =
         naive_normalize(x.to(DType::kFloat64), naive_moments(x, false), ones, zeros, 0.0);
-    for (const MemoryFormat format : kFormats) {
+    for (const MemoryFormat format : kMemoryFormats) {
       if (!supports(format, shape)) continue;
       expect_close(batch_norm(x.in_format(format), {}, {}, {}, {}, {.eps = 0}), expected, 2e-6,
                    shape.to_string() + " " + std::string(name_of(format)));

@@ -10,10 +10,8 @@ namespace {
 
 using test::check_case;
 using test::expect_close;
+using test::kMemoryFormats;
 using test::random_tensor;
-
-const std::vector<MemoryFormat> kFormats = {MemoryFormat::kPlain, MemoryFormat::kChannelsLast,
-                                            MemoryFormat::kBlocked8, MemoryFormat::kBlocked16};
 
 // Distinct values 0.01 apart in random order, so that a difference does not change the maximum.
 Tensor distinct_tensor(const Shape& shape, std::uint64_t stream) {
@@ -61,7 +59,7 @@ TEST(MaxPool2d, AgreesWithReference) {
     const Tensor x = Tensor::of(c.x, values);
     const Tensor dy = random_tensor({c.x[0], c.x[1], c.output.height, c.output.width}, 2);
     const auto expected = test::max_pool2d_reference(x, c.options, dy);
-    for (MemoryFormat format : kFormats) {
+    for (MemoryFormat format : kMemoryFormats) {
       if (!supports(format, c.x)) continue;
       Tensor leaf = x.in_format(format).clone();
       leaf.set_requires_grad(true);
@@ -82,7 +80,7 @@ TEST(MaxPool2d, NanAndInfinity) {
     std::vector<double> values;
     for (std::int64_t c = 0; c < channels; ++c)
       for (double v : {nan, 1.0, 2.0, 3.0, 4.0, nan, -infinity, -infinity}) values.push_back(v);
-    for (MemoryFormat format : kFormats) {
+    for (MemoryFormat format : kMemoryFormats) {
       if (!supports(format, {1, channels, 1, 8})) continue;
       Tensor x = Tensor::of({1, channels, 1, 8}, values).in_format(format).clone();
       x.set_requires_grad(true);
@@ -143,7 +141,7 @@ TEST(AdaptiveAvgPool2d, AgreesWithReference) {
     const Tensor x = random_tensor(c.x, 1);
     const Tensor dy = random_tensor({c.x[0], c.x[1], c.output.height, c.output.width}, 2);
     const auto expected = test::adaptive_avg_pool2d_reference(x, dy);
-    for (MemoryFormat format : kFormats) {
+    for (MemoryFormat format : kMemoryFormats) {
       if (!supports(format, c.x)) continue;
       Tensor leaf = x.in_format(format).clone();
       leaf.set_requires_grad(true);

@@ -11,11 +11,9 @@ namespace {
 
 using test::check_case;
 using test::expect_error;
+using test::kMemoryFormats;
 using test::random_tensor;
 using Values = std::vector<double>;
-
-const std::vector<MemoryFormat> kFormats = {MemoryFormat::kPlain, MemoryFormat::kChannelsLast,
-                                            MemoryFormat::kBlocked8, MemoryFormat::kBlocked16};
 
 // 0, 1, 2, ... in row-major order.
 Tensor counted(const Shape& shape) {
@@ -30,7 +28,7 @@ TEST(Shape, Gradients) {
     const std::string at = " " + shape.to_string();
     const Tensor x = random_tensor(shape, 1);
     const Tensor other = random_tensor(shape, 2);
-    for (const MemoryFormat format : kFormats) {
+    for (const MemoryFormat format : kMemoryFormats) {
       if (!supports(format, shape)) continue;
       check_case({"convert_format to " + std::string(name_of(format)) + at,
                   [=](const auto& in) { return scale(convert_format(in[0], format), 2); },
