@@ -9,11 +9,20 @@
 // falls back to another device.
 
 #include <array>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "kernels/view.h"
 
 namespace concord::kernels {
+
+// The names of the kernels that this build defines for `type`, sorted: what there is to test and to
+// measure.
+std::vector<std::string_view> kernels_of(DeviceType type);
+
+// Adds a name to those; Kernel::define calls it.
+void remember_kernel(DeviceType type, std::string_view name);
 
 template <class Signature>
 class Kernel;
@@ -46,6 +55,7 @@ class Kernel<Result(Args...)> {
     check(table_[static_cast<std::size_t>(type)] == nullptr,
           "{}: defined twice for one device; give one of the two another name", name_);
     table_[static_cast<std::size_t>(type)] = function;
+    remember_kernel(type, name_);
   }
 
  private:
