@@ -4,11 +4,11 @@
 #include <optional>
 
 #include "engine/layers.h"
-#include "engine/ops/loss.h"
 #include "tools/common/classification.h"
 #include "tools/common/saved_configuration.h"
 #include "tools/common/terminal.h"
 #include "tools/common/training.h"
+#include "tools/common/training_steps.h"
 
 namespace concord::tool {
 namespace {
@@ -43,16 +43,7 @@ class ClassifierTask : public TrainingTask {
 
   bool step(Step& step) override {
     if (!train_.next(batch_)) return false;
-    const Tensor logits = network_(batch_.images);
-    const Tensor loss = cross_entropy(logits, batch_.labels);
-    loss.backward();
-    std::int64_t hits = 0;
-    for (std::int64_t i = 0; i < logits.dim(0); ++i)
-      hits += rank_of_label(logits, i, batch_.labels.data<std::int64_t>()[i]) == 0;
-    step.number = batch_.number;
-    step.samples = logits.dim(0);
-    step.means = {{"loss", loss.item()},
-                  {"top1", static_cast<double>(hits) / static_cast<double>(step.samples)}};
+    step = classifier_step(network_, batch_);
     return true;
   }
 

@@ -13,6 +13,7 @@
 #include "tools/common/tensor_stream.h"
 #include "tools/common/terminal.h"
 #include "tools/common/training.h"
+#include "tools/common/training_steps.h"
 #include "tools/common/trans_net_file.h"
 
 namespace concord::tool {
@@ -106,20 +107,7 @@ class TransNetTask : public TrainingTask {
 
   bool step(Step& step) override {
     if (!sources_.train->next(batch_)) return false;
-    const Tensor mse = mse_loss(net_(batch_.a), batch_.b);
-    const Tensor gates = net_.gates();
-    const Tensor penalty = gate_penalty(gates, alpha_);
-    const Tensor loss = add(mse, penalty);
-    const auto p = gates.to_vector<float>();
-    loss.backward();
-    step.number = batch_.number;
-    step.samples = batch_.a.dim(0);
-    step.means = {{"loss", loss.item()}, {"mse", mse.item()}, {"penalty", penalty.item()}};
-    const Tensor& gradient = net_.gate_logits().grad();
-    if (!gradient.defined()) return true;
-    const auto dq = gradient.to_vector<float>();
-    for (std::size_t i = 0; i < p.size(); ++i)
-      step.means.emplace_back(fmt::format("dL/dp_{}", i), dq[i] / (p[i] * (1.0 - p[i])));
+    step = trans_net_step(net_, batch_, alpha_);
     return true;
   }
 
