@@ -7,6 +7,8 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 pkg_check_modules(TurboJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
+# Without it everything but concord-bench is built.
+find_package(benchmark QUIET)
 
 # oneDNN 2 or 3, found by hand: Debian's dnnl-config.cmake asks for OpenCL's headers, which a CPU
 # build has no use for.

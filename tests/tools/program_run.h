@@ -37,6 +37,7 @@ struct ProgramLimits {
   rlim_t file_bytes = RLIM_INFINITY;  // larger files cannot be written: a full disk
   // Called every 5 ms while the program runs, with its process, to send it signals.
   std::function<void(pid_t)> meanwhile = {};
+  std::string input = {};  // standard input
 };
 
 // `program` without path ("concord-train").
@@ -46,6 +47,8 @@ inline ProgramResult run_program(const std::string& program, std::vector<std::st
   const std::string path = std::string(CONCORD_BIN_DIR) + "/" + program;
   const std::string out = (folder / "stdout").string();
   const std::string err = (folder / "stderr").string();
+  const std::string in = (folder / "stdin").string();
+  write_bytes(in, limits.input);
   words.insert(words.begin(), path);
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -54,7 +57,8 @@ inline ProgramResult run_program(const std::string& program, std::vector<std::st
   if (child == 0) {
     // Sleeping threads between parallel loops: the tests share their cores.
     ::setenv("OMP_WAIT_POLICY", "passive", 1);
-    if (std::freopen(out.c_str(), "w", stdout) == nullptr ||
+    if (std::freopen(in.c_str(), "r", stdin) == nullptr ||
+        std::freopen(out.c_str(), "w", stdout) == nullptr ||
         std::freopen(err.c_str(), "w", stderr) == nullptr)
       ::_exit(126);
     const rlimit limit{limits.file_bytes, limits.file_bytes};
