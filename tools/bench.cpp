@@ -109,8 +109,8 @@ int main(int argc, char** argv) {
        .example = "  concord-bench --filter 'conv2d_forward/8x512x28x28'\n"
                   "  concord-bench --step train:resnet18 --batch-size 16\n"
                   "The first prints a row for each memory format; where Winograd computes it, it\n"
-                  "exceeds 100 % of the peak. Without options everything is measured: some 20\n"
-                  "minutes on 2 cores.",
+                  "exceeds 100 % of the peak. Without options everything is measured, which\n"
+                  "takes a quarter of an hour on 2 cores.",
        .footnote = "Kernels are named DEVICE/KERNEL/SHAPE[/FORMAT], steps step/NAME:\n" +
                    concord::bench::step_help() +
                    "Other work on the machine falsifies every figure."});

@@ -70,6 +70,6 @@ void add_map_cases(CaseList& list);          // activation.h, arithmetic.h, drop
 void add_norm_cases(CaseList& list);         // norm.h
 void add_trans_net_cases(CaseList& list);    // gated_stage.h
 void add_classifier_cases(CaseList& list);   // linear.h, loss.h, optimizer.h
-void add_memory_cases(CaseList& list);       // memory.h, copy_rows.h
+void add_memory_cases(CaseList& list);       // memory.h, copy_rows.h, engine/random.h
 
 }  // namespace concord::bench

@@ -71,7 +71,7 @@ void copy_ordinary(const float* from, float* to, std::int64_t count) {
     Vector value;
     std::memcpy(&value, from + i, sizeof value);
     // Else the compiler calls memcpy, which chooses between ordinary and non-temporal by size.
-    asm volatile("" : "+x"(value));
+    asm volatile("" : : : "memory");
     std::memcpy(to + i, &value, sizeof value);
   }
 }

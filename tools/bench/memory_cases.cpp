@@ -1,3 +1,4 @@
+#include "engine/random.h"
 #include "kernels/copy_rows.h"
 #include "kernels/memory.h"
 #include "tools/bench/case_list.h"
@@ -89,12 +90,38 @@ void add_conversions(CaseList& list) {
   add(features, kPlain, kPlain, DType::kFloat64, "statistics in float64");
 }
 
+// Not a kernel: the engine draws initial parameters and knows only the CPU.
+void add_random_numbers(CaseList& list) {
+  if (list.device().type != DeviceType::kCpu) return;
+  struct Name {
+    const char* text;
+    const char* name() const { return text; }
+  };
+  const Shape weight = {512, 512, 3, 3};
+  const auto add = [&](const char* name, void (*fill)(Tensor&, random::Generator&)) {
+    list.add(Name{name}, weight.to_string(), "initial parameters",
+             [s = list.setting(), weight, fill] {
+               Tensor to = empty_tensor(s, weight);
+               return Work{[to, fill, seed = s.seed]() mutable {
+                             random::Generator generator(seed);
+                             fill(to, generator);
+                           },
+                           0, bytes_of({to})};
+             });
+  };
+  add("fill_normal",
+      [](Tensor& to, random::Generator& generator) { random::fill_normal(to, generator, 0, 1); });
+  add("fill_uniform",
+      [](Tensor& to, random::Generator& generator) { random::fill_uniform(to, generator, 0, 1); });
+}
+
 }  // namespace
 
 void add_memory_cases(CaseList& list) {
   add_allocation(list);
   add_copies(list);
   add_conversions(list);
+  add_random_numbers(list);
 }
 
 }  // namespace concord::bench

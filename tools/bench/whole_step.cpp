@@ -123,11 +123,12 @@ class TrainClassifier final : public WholeStep {
     flops_ = count_flops(*classifier_->network, classifier_->batch.images).training;
     classifier_->network->set_training(true);
   }
-  double run() override {
+  void run() override {
     const tool::Step step = tool::classifier_step(*classifier_->network, classifier_->batch);
     optimizer_->step(lr_);
-    return tool::value_of(step.means, "loss");
+    loss_ = tool::value_of(step.means, "loss");
   }
+  double value() const override { return loss_; }
   double images() const override { return static_cast<double>(classifier_->batch.images.dim(0)); }
   double flops() const override { return flops_; }
   std::string shape() const override { return classifier_->batch.images.shape().to_string(); }
@@ -136,6 +137,7 @@ class TrainClassifier final : public WholeStep {
   std::unique_ptr<Classifier> classifier_;
   std::unique_ptr<Optimizer> optimizer_;
   double lr_;
+  double loss_ = 0;
   double flops_ = 0;
 };
 
@@ -146,13 +148,15 @@ class RunClassifier final : public WholeStep {
     flops_ = count_flops(*classifier_->network, classifier_->batch.images).forward;
     classifier_->network->set_training(false);
   }
-  double run() override {
+  void run() override {
     const NoGradGuard no_gradients;
-    const Tensor logits = (*classifier_->network)(classifier_->batch.images);
+    logits_ = (*classifier_->network)(classifier_->batch.images);
+  }
+  double value() const override {
     double sum = 0;
-    for (std::int64_t i = 0; i < logits.numel(); ++i)
-      sum += std::abs(double{logits.data<float>()[i]});
-    return sum / static_cast<double>(logits.numel());
+    for (std::int64_t i = 0; i < logits_.numel(); ++i)
+      sum += std::abs(double{logits_.data<float>()[i]});
+    return sum / static_cast<double>(logits_.numel());
   }
   double images() const override { return static_cast<double>(classifier_->batch.images.dim(0)); }
   double flops() const override { return flops_; }
@@ -160,6 +164,7 @@ class RunClassifier final : public WholeStep {
 
  private:
   std::unique_ptr<Classifier> classifier_;
+  Tensor logits_;
   double flops_ = 0;
 };
 
@@ -211,11 +216,12 @@ class TrainTransNet final : public WholeStep {
     flops_ = count_flops(*translator_.net, translator_.batch.a).training;
     translator_.net->set_training(true);
   }
-  double run() override {
+  void run() override {
     const tool::Step step = tool::trans_net_step(*translator_.net, translator_.batch, alpha_);
     optimizer_->step(lr_);
-    return tool::value_of(step.means, "loss");
+    loss_ = tool::value_of(step.means, "loss");
   }
+  double value() const override { return loss_; }
   double images() const override { return static_cast<double>(translator_.batch.a.dim(0)); }
   double flops() const override { return flops_; }
   std::string shape() const override { return translator_.batch.a.shape().to_string(); }
@@ -225,6 +231,7 @@ class TrainTransNet final : public WholeStep {
   std::unique_ptr<Optimizer> optimizer_;
   std::vector<double> alpha_;
   double lr_;
+  double loss_ = 0;
   double flops_ = 0;
 };
 
@@ -235,10 +242,7 @@ class Disentangle final : public WholeStep {
       : translator_(translator_of(maps, options)) {
     translator_.net->set_training(false);
   }
-  double run() override {
-    translator_.net->disentangle(translator_.batch.a);
-    return 0;
-  }
+  void run() override { translator_.net->disentangle(translator_.batch.a); }
   double images() const override { return static_cast<double>(translator_.batch.a.dim(0)); }
   std::string shape() const override { return translator_.batch.a.shape().to_string(); }
 
@@ -269,26 +273,30 @@ std::vector<std::vector<std::uint8_t>> encoded_images(const StepOptions& options
   return files;
 }
 
-double mean_of(const Image& image) {
-  return static_cast<double>(
-             std::accumulate(image.rgb.begin(), image.rgb.end(), std::uint64_t{0})) /
-         static_cast<double>(image.rgb.size());
+// The mean over the pictures of the mean of their values.
+double mean_of(const std::vector<Image>& pictures) {
+  double sum = 0;
+  for (const Image& picture : pictures)
+    sum += static_cast<double>(
+               std::accumulate(picture.rgb.begin(), picture.rgb.end(), std::uint64_t{0})) /
+           static_cast<double>(picture.rgb.size());
+  return sum / static_cast<double>(pictures.size());
 }
 
 // Decoding and resizing on one thread, as a worker of the loader does.
 class Decode final : public WholeStep {
  public:
   Decode(bool resize, const StepOptions& options)
-      : files_(encoded_images(options)), size_(resize ? options.image_size : 0) {}
-  double run() override {
-    double sum = 0;
-    for (const auto& bytes : files_) {
-      Image image = decode_image(bytes, "a picture");
-      if (size_ > 0) image = resize_bilinear(image, size_, size_);
-      sum += mean_of(image);
+      : files_(encoded_images(options)),
+        results_(files_.size()),
+        size_(resize ? options.image_size : 0) {}
+  void run() override {
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+      results_[i] = decode_image(files_[i], "a picture");
+      if (size_ > 0) results_[i] = resize_bilinear(results_[i], size_, size_);
     }
-    return sum / images();
   }
+  double value() const override { return mean_of(results_); }
   double images() const override { return static_cast<double>(files_.size()); }
   double bytes() const override {
     double bytes = 0;
@@ -301,6 +309,7 @@ class Decode final : public WholeStep {
 
  private:
   std::vector<std::vector<std::uint8_t>> files_;
+  std::vector<Image> results_;
   int size_;
 };
 
@@ -309,17 +318,19 @@ class ResizeImages final : public WholeStep {
   explicit ResizeImages(const StepOptions& options) : size_(options.image_size) {
     for (const auto& bytes : encoded_images(options))
       pictures_.push_back(decode_image(bytes, "a picture"));
+    results_.resize(pictures_.size());
   }
-  double run() override {
-    double sum = 0;
-    for (const Image& picture : pictures_) sum += mean_of(resize_bilinear(picture, size_, size_));
-    return sum / images();
+  void run() override {
+    for (std::size_t i = 0; i < pictures_.size(); ++i)
+      results_[i] = resize_bilinear(pictures_[i], size_, size_);
   }
+  double value() const override { return mean_of(results_); }
   double images() const override { return static_cast<double>(pictures_.size()); }
   std::string shape() const override { return fmt::format("to{}x{}", size_, size_); }
 
  private:
   std::vector<Image> pictures_;
+  std::vector<Image> results_;
   int size_;
 };
 
@@ -365,16 +376,14 @@ class Store final : public WholeStep {
     store_.emplace(scratch_.path() / "store");
     rows_ = shuffled_order(store_->size(), options.seed, 0);
   }
-  double run() override {
+  void run() override {
     if (write_) {
       fs::remove_all(scratch_.path() / "store");
-      write_store();
-      return 0;
+      return write_store();
     }
     // In the shuffled batches of a training; the pages are in memory already.
     for (std::int64_t begin = 0; begin < store_->size(); begin += features_.dim(0))
       store_->gather({rows_.begin() + begin, rows_.begin() + begin + features_.dim(0)});
-    return 0;
   }
   double images() const override { return static_cast<double>(features_.dim(0) * kStoreBatches); }
   double bytes() const override { return static_cast<double>(features_.bytes()) * kStoreBatches; }
@@ -408,10 +417,7 @@ class WriteCheckpoint final : public WholeStep {
     network_ = make_network(arch, options.classes, generator_);
     optimizer_ = tool::make_optimizer({}, network_->named_parameters());
   }
-  double run() override {
-    save_checkpoint(path(), *network_, optimizer_.get(), {});
-    return 0;
-  }
+  void run() override { save_checkpoint(path(), *network_, optimizer_.get(), {}); }
   double images() const override { return 0; }
   double bytes() const override { return static_cast<double>(fs::file_size(path())); }
   std::string shape() const override { return "-"; }

@@ -25,10 +25,12 @@ struct StepOptions {
 class WholeStep {
  public:
   virtual ~WholeStep() = default;
-  // Runs it once. Returns a number that another implementation must agree with: the loss of a
-  // training step (before its update), the mean of |logit| of an inference, the mean of all values
-  // of 8-bit pictures and of features; else 0.
-  virtual double run() = 0;
+  // Once; what is measured.
+  virtual void run() = 0;
+  // Of the last run, a number that another implementation must agree with: the loss of a training
+  // step (before its update), the mean of |logit| of an inference, the mean of all values of the
+  // pictures; else 0.
+  virtual double value() const { return 0; }
   virtual double images() const = 0;          // of one run
   virtual double flops() const { return 0; }  // convolutions and linear layers
   virtual double bytes() const { return 0; }  // of files
