@@ -1,3 +1,20 @@
+# Sources named *_avx512.cpp and *_avx2.cpp are compiled for that instruction set, whatever the rest is
+# compiled for; the program chooses among them when it runs. The second is kept from AVX-512, so that
+# what a lesser machine runs can be measured and tested on this one.
+function(concord_instruction_sets)
+  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    return()
+  endif()
+  foreach(SOURCE ${ARGN})
+    if(SOURCE MATCHES "_avx512\\.cpp$")
+      set_source_files_properties(${SOURCE} PROPERTIES COMPILE_OPTIONS
+                                  "-mavx512f;-mavx512vl;-mavx512dq;-mavx512bw;-mfma")
+    elseif(SOURCE MATCHES "_avx2\\.cpp$")
+      set_source_files_properties(${SOURCE} PROPERTIES COMPILE_OPTIONS "-mno-avx512f;-mavx2;-mfma")
+    endif()
+  endforeach()
+endfunction()
+
 # concord_library(NAME FOLDER [WHOLE] LINKS ...): every .cpp under FOLDER becomes the archive NAME.
 # Files are found by pattern: adding an operation edits no CMake file.
 #
@@ -6,6 +23,7 @@
 function(concord_library NAME FOLDER)
   cmake_parse_arguments(ARG "WHOLE" "" "LINKS" ${ARGN})
   file(GLOB_RECURSE SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${FOLDER}/*.cpp)
+  concord_instruction_sets(${SOURCES})
   add_library(${NAME}_archive STATIC ${SOURCES})
   target_link_libraries(${NAME}_archive PUBLIC concord_flags ${ARG_LINKS})
   add_library(${NAME} INTERFACE)

@@ -13,8 +13,8 @@ struct Size2d {
 // How a float32 convolution is computed. kAuto is a fixed rule of the shapes
 // (kernels/cpu/conv2d.cpp, with the measurements behind it), not a race, so that a seed fixes the
 // bits. kWinograd asks for Winograd's F(4x4,3x3) and gets the direct convolution where there is
-// none: kernels other than 3x3, strides, dilations, groups, channels that 16 does not divide,
-// machines without AVX-512, oneDNN 3.
+// none: kernels other than 3x3, strides, dilations, groups, a plain image (that of the first
+// layer), machines without AVX2.
 enum class ConvolutionAlgorithm : std::uint8_t { kAuto, kDirect, kWinograd };
 
 struct Conv2dOptions {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/winograd.h"
+
 namespace concord::kernels {
 
 std::int64_t groups_to_merge(std::int64_t channels, std::int64_t outputs, std::int64_t groups) {
@@ -48,6 +50,12 @@ Conv2dFormats conv2d_formats_cpu(const Shape& x, MemoryFormat, DType dtype, cons
   return {MemoryFormat::kChannelsLast, MemoryFormat::kChannelsLast};
 }
 
+bool wants_winograd(Pass pass, const ConvolutionSetup& setup) {
+  const ConvolutionAlgorithm algorithm = convolution_algorithm();
+  return algorithm != ConvolutionAlgorithm::kDirect && winograd_supports(setup) &&
+         (algorithm == ConvolutionAlgorithm::kWinograd || winograd_wins(pass, setup));
+}
+
 void* writable(ConstView view) { return const_cast<void*>(view.data); }
 
 // Which of the buffers are written depends on the pass; the caller's views say so.
@@ -61,10 +69,12 @@ void run(Pass pass, const ConstView& x, const ConstView& weight, const ConstView
     const ConvolutionBuffers<T> buffers{
         static_cast<T*>(writable(x)), static_cast<T*>(writable(weight)),
         static_cast<T*>(writable(bias)), static_cast<T*>(writable(y))};
-    if constexpr (std::is_same_v<T, float>)
-      run_convolution_float(pass, setup, buffers);
-    else
+    if constexpr (std::is_same_v<T, double>)
       run_convolution_double(pass, setup, buffers);
+    else if (wants_winograd(pass, setup))
+      run_winograd(pass, setup, buffers);
+    else
+      run_convolution_float(pass, setup, buffers);
   });
 }
 

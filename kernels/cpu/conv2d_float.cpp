@@ -5,13 +5,13 @@
 #include <map>
 
 #include "kernels/cpu/conv2d.h"
+#include "kernels/cpu/workspace.h"
 #include "kernels/parallel.h"
 
 namespace concord::kernels {
 namespace {
 
 using dnnl::memory;
-using onednn::Workspace;
 
 // One tensor of a pass: as it is held, and as the primitive wants it.
 struct Operand {
@@ -63,16 +63,6 @@ struct Plan {
   std::size_t workspace_bytes = 0;
 };
 
-bool may_be_winograd(const ConvolutionSetup& setup) {
-  return setup.weight[2] == 3 && setup.weight[3] == 3 && setup.options.stride == Size2d{1, 1} &&
-         setup.options.dilation == Size2d{1, 1} && setup.options.groups == 1;
-}
-
-bool wants_winograd(Pass pass, const ConvolutionSetup& setup, ConvolutionAlgorithm algorithm) {
-  if (algorithm == ConvolutionAlgorithm::kDirect || !may_be_winograd(setup)) return false;
-  return algorithm == ConvolutionAlgorithm::kWinograd || winograd_wins(pass, setup);
-}
-
 onednn::Convolution convolution_of(const ConvolutionSetup& setup, const Shape& weight,
                                    std::int64_t groups, bool bias, MemoryFormat x_format,
                                    MemoryFormat y_format) {
@@ -86,11 +76,9 @@ onednn::Convolution convolution_of(const ConvolutionSetup& setup, const Shape& w
           {options.padding.height, options.padding.width}};
 }
 
-// Winograd where wanted and possible, else direct; and where oneDNN has nothing but its reference
-// loops for the formats (the gradient of a plain image, for one), plain operands, which it computes
-// by matrix products.
-Plan make_plan(Pass pass, const ConvolutionSetup& setup, bool bias,
-               ConvolutionAlgorithm algorithm) {
+// Where oneDNN has nothing but its reference loops for the formats (the gradient of a plain image,
+// for one), plain operands, which it computes by matrix products.
+Plan make_plan(Pass pass, const ConvolutionSetup& setup, bool bias) {
   Plan plan;
   const std::int64_t groups = setup.options.groups;
   if (groups > 1)
@@ -101,17 +89,15 @@ Plan make_plan(Pass pass, const ConvolutionSetup& setup, bool bias,
   std::optional<onednn::ConvolutionPrimitive> found;
   MemoryFormat x_format = setup.x_format;
   MemoryFormat y_format = setup.y_format;
-  const auto attempt = [&](dnnl::algorithm with) {
+  const auto attempt = [&] {
     found = onednn::make_convolution(
-        pass, with, convolution_of(setup, weight, merged_groups, bias, x_format, y_format));
+        pass, dnnl::algorithm::convolution_direct,
+        convolution_of(setup, weight, merged_groups, bias, x_format, y_format));
     return found && !found->reference;
   };
-  const bool done =
-      (wants_winograd(pass, setup, algorithm) && attempt(dnnl::algorithm::convolution_winograd)) ||
-      attempt(dnnl::algorithm::convolution_direct);
-  if (!done) {
+  if (!attempt()) {
     x_format = y_format = MemoryFormat::kPlain;
-    attempt(dnnl::algorithm::convolution_direct);
+    attempt();
   }
   check(found.has_value(), "conv2d: oneDNN has no implementation for input {}, weight {}",
         setup.x.to_string(), setup.weight.to_string());
@@ -132,13 +118,11 @@ Plan make_plan(Pass pass, const ConvolutionSetup& setup, bool bias,
 }
 
 // All that a plan depends on.
-using PlanKey = std::array<std::int64_t, 21>;
+using PlanKey = std::array<std::int64_t, 20>;
 
-PlanKey key_of(Pass pass, const ConvolutionSetup& setup, bool bias,
-               ConvolutionAlgorithm algorithm) {
+PlanKey key_of(Pass pass, const ConvolutionSetup& setup, bool bias) {
   const Conv2dOptions& o = setup.options;
   return {static_cast<std::int64_t>(pass),
-          static_cast<std::int64_t>(algorithm),
           bias,
           thread_count(),
           static_cast<std::int64_t>(setup.x_format),
@@ -162,8 +146,7 @@ PlanKey key_of(Pass pass, const ConvolutionSetup& setup, bool bias,
 
 // The plans of this thread, the least recently used dropped first: a network has some 160 (three
 // passes of 53 convolutions), and a last, smaller batch as many again.
-const Plan& plan_for(Pass pass, const ConvolutionSetup& setup, bool bias,
-                     ConvolutionAlgorithm algorithm) {
+const Plan& plan_for(Pass pass, const ConvolutionSetup& setup, bool bias) {
   constexpr std::size_t kMostPlans = 1024;
   struct Entry {
     Plan plan;
@@ -171,7 +154,7 @@ const Plan& plan_for(Pass pass, const ConvolutionSetup& setup, bool bias,
   };
   thread_local std::map<PlanKey, Entry> plans;
   thread_local std::uint64_t clock = 0;
-  const PlanKey key = key_of(pass, setup, bias, algorithm);
+  const PlanKey key = key_of(pass, setup, bias);
   auto found = plans.find(key);
   if (found == plans.end()) {
     if (plans.size() == kMostPlans) {
@@ -179,7 +162,7 @@ const Plan& plan_for(Pass pass, const ConvolutionSetup& setup, bool bias,
         return a.second.used < b.second.used;
       }));
     }
-    found = plans.emplace(key, Entry{make_plan(pass, setup, bias, algorithm), 0}).first;
+    found = plans.emplace(key, Entry{make_plan(pass, setup, bias), 0}).first;
   }
   found->second.used = ++clock;
   return found->second.plan;
@@ -225,7 +208,7 @@ void split_groups(const ConvolutionSetup& setup, std::int64_t merged, const floa
 
 void run_convolution_float(Pass pass, const ConvolutionSetup& setup,
                            const ConvolutionBuffers<float>& buffers) {
-  const Plan& plan = plan_for(pass, setup, buffers.bias != nullptr, convolution_algorithm());
+  const Plan& plan = plan_for(pass, setup, buffers.bias != nullptr);
   Workspace& workspace = Workspace::with_room(plan.workspace_bytes, 5);
   const bool weight_is_result = pass == Pass::kBackwardWeights;
 

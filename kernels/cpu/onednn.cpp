@@ -2,18 +2,10 @@
 
 #include <string_view>
 
-#include "kernels/memory.h"
-
 namespace concord::kernels::onednn {
 namespace {
 
 using dnnl::memory;
-
-constexpr std::size_t kAlignment = 64;
-
-std::size_t aligned(std::size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
 
 dnnl::primitive_attr user_scratchpad() {
   dnnl::primitive_attr attributes;
@@ -151,31 +143,6 @@ std::optional<ConvolutionPrimitive> make_convolution(Pass pass, dnnl::algorithm 
   const auto backward = backward_weights_desc(algorithm, convolution, forward);
   if (!backward) return {};
   return describe<dnnl::convolution_backward_weights>(backward, backward.diff_weights_desc());
-}
-
-Workspace::~Workspace() {
-  if (data_ != nullptr) release(Device{}, data_, capacity_);
-}
-
-Workspace& Workspace::with_room(std::size_t bytes, std::size_t pieces) {
-  thread_local Workspace workspace;
-  const std::size_t needed = aligned(bytes) + pieces * kAlignment;
-  workspace.used_ = 0;
-  if (needed > workspace.capacity_) {
-    if (workspace.data_ != nullptr) release(Device{}, workspace.data_, workspace.capacity_);
-    workspace.data_ = nullptr;
-    workspace.capacity_ = 0;
-    workspace.data_ = static_cast<char*>(allocate(Device{}, needed));
-    workspace.capacity_ = needed;
-  }
-  return workspace;
-}
-
-void* Workspace::take(std::size_t bytes) {
-  void* piece = data_ + used_;
-  used_ += aligned(bytes);
-  check(used_ <= capacity_, "convolution: workspace of {} bytes is too small", capacity_);
-  return piece;
 }
 
 }  // namespace concord::kernels::onednn

@@ -1,0 +1,9 @@
+// Winograd's inner loops for AVX-512 (32 registers); cmake/targets.cmake has this file's flags.
+
+#include "kernels/cpu/winograd_vector.h"
+
+namespace concord::kernels::winograd {
+
+const LoopTable kAvx512Loops = Loops<16, 7, 4, 8, 3>::kTable;
+
+}  // namespace concord::kernels::winograd
