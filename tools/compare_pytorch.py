@@ -494,7 +494,8 @@ class Comparison:
 def disagreement(result, tolerance):
     """What is wrong with the losses; an empty text where they agree."""
     later = max(tolerance, 10 * result["pytorch_spread"])
-    if result["first_difference"] <= tolerance and result["loss_difference"] <= later:
+    finite = math.isfinite(result["loss_difference"])  # a spread may be infinite
+    if finite and result["first_difference"] <= tolerance and result["loss_difference"] <= later:
         return ""
     return (f"{result['work']}: the losses differ by {result['first_difference']:.1e} at first (at "
             f"most {tolerance:g}) and by {result['loss_difference']:.1e} later (at most {later:.1e}):"
