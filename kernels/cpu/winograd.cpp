@@ -80,6 +80,7 @@ struct Correlation {
 };
 
 constexpr Index kStepsPerTask = 64;
+constexpr Index kGroupsPerTask = 4;
 constexpr Index kTilesPerTask = 32;
 
 float* take_floats(Workspace& workspace, Index count) {
@@ -95,17 +96,17 @@ constexpr Index kFewestTiles = 56;
 // three steps while they stay in its cache.
 void correlate_by_tiles(const Correlation& c) {
   const LoopTable& loops = c.loops;
+  const Index group = loops.rows * c.lanes;
   const Index bytes_per_tile = kPoints * (c.steps + c.vectors * c.lanes) * 4;
   const Index most = std::max(kFewestTiles, kBlockBytes / bytes_per_tile);
   const Index parts = std::min<Index>(thread_count(), divide_up(c.tiles, loops.rows));
   const Index rounds = divide_up(c.tiles, most * parts);
   const Index block_tiles = divide_up(divide_up(c.tiles, rounds * parts), loops.rows) * loops.rows;
   const Index blocks = divide_up(c.tiles, block_tiles);
-  const Index tile_stride = block_tiles * c.lanes;
 
   const Index u_stride = odd_stride(c.steps * c.vectors * c.lanes, c.lanes);
-  const Index v_stride = odd_stride(c.step_blocks * tile_stride, c.lanes);
-  const Index m_stride = odd_stride(c.vectors * tile_stride, c.lanes);
+  const Index v_stride = odd_stride(c.steps * block_tiles, c.lanes);
+  const Index m_stride = odd_stride(c.vectors * c.lanes * block_tiles, c.lanes);
   const Index floats = kPoints * (u_stride + parts * (v_stride + m_stride));
   Workspace& workspace = Workspace::with_room(static_cast<std::size_t>(floats) * 4, 3);
   float* const u = take_floats(workspace, kPoints * u_stride);
@@ -133,13 +134,14 @@ void correlate_by_tiles(const Correlation& c) {
         const Index begin = block * block_tiles;
         const Index end = std::min(c.tiles, begin + block_tiles);
         for (Index b = 0; b < c.step_blocks; ++b)
-          loops.transform_input(c.grid, c.input, b, begin, end, my_v + b * tile_stride, v_stride);
+          loops.transform_input(c.grid, c.input, b, begin, end, my_v + b * group, v_stride,
+                                c.step_blocks * group);
         for (int p = 0; p < kPoints; ++p)
           loops.multiply(my_v + p * v_stride, u + p * u_stride, my_m + p * m_stride, end - begin,
-                         tile_stride, c.step_blocks, c.vectors);
+                         c.step_blocks, c.vectors);
         for (Index k = 0; k < c.vectors; ++k)
-          loops.transform_output(c.grid, c.output, k, begin, end, my_m + k * tile_stride, m_stride,
-                                 c.bias_of(k));
+          loops.transform_output(c.grid, c.output, k, begin, end, my_m + k * group, m_stride,
+                                 c.vectors * group, c.bias_of(k));
       }
     }
   });
@@ -152,32 +154,33 @@ constexpr Index kInputBytes = Index{32} << 20;
 // weights it transforms, uses and forgets without their leaving the cache.
 void correlate_by_outputs(const Correlation& c) {
   const LoopTable& loops = c.loops;
+  const Index group = loops.rows * c.lanes;
   const Index parts = std::min<Index>(thread_count(), c.vectors);
   const Index width = std::min(loops.columns, divide_up(c.vectors, parts));
   const Index panels = divide_up(c.vectors, width);
   const Index rounds = divide_up(c.tiles * kPoints * c.steps * 4, kInputBytes);
   const Index round_tiles = divide_up(divide_up(c.tiles, rounds), loops.rows) * loops.rows;
-  const Index tile_stride = round_tiles * c.lanes;
 
   const Index u_stride = odd_stride(c.steps * width * c.lanes, c.lanes);
-  const Index v_stride = odd_stride(c.step_blocks * tile_stride, c.lanes);
-  const Index m_stride = odd_stride(width * tile_stride, c.lanes);
+  const Index v_stride = odd_stride(c.steps * round_tiles, c.lanes);
+  const Index m_stride = odd_stride(width * c.lanes * round_tiles, c.lanes);
   const Index floats = kPoints * (v_stride + parts * (u_stride + m_stride));
   Workspace& workspace = Workspace::with_room(static_cast<std::size_t>(floats) * 4, 3);
   float* const v = take_floats(workspace, kPoints * v_stride);
   float* const u = take_floats(workspace, parts * kPoints * u_stride);
   float* const m = take_floats(workspace, parts * kPoints * m_stride);
 
+  const Index task_tiles = kGroupsPerTask * loops.rows;
   for (Index begin = 0; begin < c.tiles; begin += round_tiles) {
     const Index tiles = std::min(round_tiles, c.tiles - begin);
-    const Index tile_tasks = divide_up(tiles, kTilesPerTask);
+    const Index tile_tasks = divide_up(tiles, task_tiles);
     parallel_for(c.step_blocks * tile_tasks, 1, [&](Index begin_task, Index end_task) {
       for (Index task = begin_task; task < end_task; ++task) {
         const Index block = task / tile_tasks;
-        const Index first = task % tile_tasks * kTilesPerTask;
+        const Index first = task % tile_tasks * task_tiles;
         loops.transform_input(c.grid, c.input, block, begin + first,
-                              begin + std::min(tiles, first + kTilesPerTask),
-                              v + block * tile_stride + first * c.lanes, v_stride);
+                              begin + std::min(tiles, first + task_tiles),
+                              v + first * c.steps + block * group, v_stride, c.step_blocks * group);
       }
     });
     parallel_for(parts, 1, [&](Index begin_part, Index end_part) {
@@ -193,10 +196,10 @@ void correlate_by_outputs(const Correlation& c) {
                                     count * c.lanes);
           for (int p = 0; p < kPoints; ++p)
             loops.multiply(v + p * v_stride, my_u + p * u_stride, my_m + p * m_stride, tiles,
-                           tile_stride, c.step_blocks, count);
+                           c.step_blocks, count);
           for (Index k = 0; k < count; ++k)
             loops.transform_output(c.grid, c.output, first + k, begin, begin + tiles,
-                                   my_m + k * tile_stride, m_stride, c.bias_of(first + k));
+                                   my_m + k * group, m_stride, count * group, c.bias_of(first + k));
         }
       }
     });
@@ -287,7 +290,8 @@ void gradient_by_slices(const WeightGradient& g) {
         for (Index first = begin; first < end; first += kTilesPerTask) {
           const Index last = std::min(end, first + kTilesPerTask);
           for (Index b = 0; b < g.row_blocks; ++b)
-            loops.transform_input(g.grid, g.x, b, first, last, my_v + b * tile_stride, v_stride);
+            loops.transform_input(g.grid, g.x, b, first, last, my_v + b * tile_stride, v_stride,
+                                  loops.rows * g.lanes);
           for (Index k = 0; k < g.vectors; ++k)
             loops.transform_output_gradient(g.grid, g.dy, k, first, last, my_y + k * tile_stride,
                                             y_stride, block_sums + k * g.lanes);
@@ -347,7 +351,8 @@ void gradient_by_points(const WeightGradient& g) {
         const Index last = std::min(begin + count, first + kTilesPerTask);
         if (block < g.row_blocks) {
           loops.transform_input(g.grid, g.x, block, first, last,
-                                v + block * tile_stride + at * g.lanes, v_stride);
+                                v + block * tile_stride + at * g.lanes, v_stride,
+                                loops.rows * g.lanes);
         } else {
           const Index k = block - g.row_blocks;
           loops.transform_output_gradient(g.grid, g.dy, k, first, last,

@@ -51,19 +51,20 @@ struct Weights {
 // come from, points[p * point_stride + (tile - begin) * lanes].
 struct LoopTable {
   Index lanes;
-  Index rows;              // of a register tile, in tiles
-  Index columns;           // the same, in vectors of outputs
-  Index gradient_columns;  // of a register tile for the gradient of the weight
+  Index rows;     // of a register tile, in tiles
+  Index columns;  // the same, in vectors of outputs
 
   // B^T d B of windows of 6x6 pixels, zeros beyond the image.
   void (*transform_input)(const Grid& grid, const Image& image, Index block, Index begin, Index end,
-                          float* points, Index point_stride);
-  // A dY A^T of windows of 4x4 pixels; sums[lanes] is the sum of the pixels.
+                          float* points, Index point_stride, Index group_stride);
+  // A dY A^T of windows of 4x4 pixels, tiles one after the other; sums[lanes] is the sum of the
+  // pixels.
   void (*transform_output_gradient)(const Grid& grid, const Image& image, Index block, Index begin,
                                     Index end, float* points, Index point_stride, float* sums);
   // A^T m A + bias to the pixels inside the image; bias may be null.
   void (*transform_output)(const Grid& grid, const Image& image, Index block, Index begin,
-                           Index end, const float* points, Index point_stride, const float* bias);
+                           Index end, const float* points, Index point_stride, Index group_stride,
+                           const float* bias);
   // G g G^T for the block of lanes and steps [begin, end), to points[p * point_stride +
   // (step - begin) * step_stride]; zeros for lanes and steps that do not exist.
   void (*transform_weights)(const Weights& weights, Index block, Index begin, Index end,
@@ -71,13 +72,14 @@ struct LoopTable {
   // G^T u G, the other way.
   void (*transform_weight_gradient)(const Weights& weights, Index block, Index begin, Index end,
                                     const float* points, Index point_stride, Index step_stride);
-  // One point: m[vector][tile][lane] = sum over steps of v[step / lanes][tile][step % lanes] times
-  // u[panel][step][vector of panel][lane], where a panel has `columns` vectors and the last what is
-  // left. [..][tile] has room for tile_stride / lanes tiles.
-  void (*multiply)(const float* v, const float* u, float* m, Index tiles, Index tile_stride,
-                   Index step_blocks, Index vectors);
+  // One point: m[group][vector][row][lane] = sum over steps of v[group][step / lanes][row][step %
+  // lanes] times u[panel][step][vector of panel][lane], where a group has `rows` tiles and a panel
+  // `columns` vectors; the last of each what is left.
+  void (*multiply)(const float* v, const float* u, float* m, Index tiles, Index step_blocks,
+                   Index vectors);
   // One point: d_u[row][vector * lanes + lane] (+)= sum over tiles of
   // v[row / lanes][tile][row % lanes] times y[vector][tile][lane], rows in blocks [begin, end).
+  // v[..] and y[..] have room for tile_stride / lanes tiles.
   void (*multiply_gradient)(const float* v, const float* y, float* d_u, Index tiles,
                             Index tile_stride, Index begin, Index end, Index vectors, bool add);
 };

@@ -173,17 +173,36 @@ struct Loops {
     }
   }
 
-  // A kSize x kSize window with zeros beyond the image and beyond the channels.
+  // A kSize x kSize window with zeros beyond the image and beyond the channels. Pixels outside are
+  // read from a vector of zeros, chosen by a mask: half the tiles of a small map lie at its border,
+  // each at another side, and would be as many mispredicted branches.
   template <int kSize>
   static void gather_window(const Image& image, const float* window, Index row, Index column,
                             Index lanes, Vector (&d)[kSize][kSize]) {
-    for (Index r = 0; r < kSize; ++r) {
-      const bool row_inside = row + r >= 0 && row + r < image.height;
-      for (Index c = 0; c < kSize; ++c) {
-        const bool inside = row_inside && column + c >= 0 && column + c < image.width;
-        d[r][c] = inside ? load_some(window + r * image.row_stride + c * image.pixel_stride, lanes)
-                         : Vector{};
+    using Address = decltype(sizeof(0));
+    alignas(64) static constexpr float kZeros[kLanes] = {};
+    const auto zeros = reinterpret_cast<Address>(kZeros);
+    const auto is_inside = [](Index position, Index size) {
+      return Address{0} - static_cast<Address>((position >= 0) & (position < size));
+    };
+    const float* pixels[kSize][kSize];
+    Address column_inside[kSize];
+    for (int c = 0; c < kSize; ++c) column_inside[c] = is_inside(column + c, image.width);
+    for (int r = 0; r < kSize; ++r) {
+      const Address row_inside = is_inside(row + r, image.height);
+      const auto first = reinterpret_cast<Address>(window + r * image.row_stride);
+      for (int c = 0; c < kSize; ++c) {
+        const Address mask = row_inside & column_inside[c];
+        const Address pixel = first + static_cast<Address>(c * image.pixel_stride) * sizeof(float);
+        pixels[r][c] = reinterpret_cast<const float*>((pixel & mask) | (zeros & ~mask));
       }
+    }
+    if (lanes == kLanes) {
+      for (int r = 0; r < kSize; ++r)
+        for (int c = 0; c < kSize; ++c) d[r][c] = *reinterpret_cast<const Unaligned*>(pixels[r][c]);
+    } else {
+      for (int r = 0; r < kSize; ++r)
+        for (int c = 0; c < kSize; ++c) d[r][c] = load_some(pixels[r][c], lanes);
     }
   }
 
@@ -192,19 +211,29 @@ struct Loops {
     return left < kLanes ? left : kLanes;
   }
 
+  // Tiles are kept in groups as long as a register tile, so that what a product reads is
+  // contiguous.
+  static Index place(Index tile, Index group_stride) {
+    return tile / kRows * group_stride + tile % kRows * kLanes;
+  }
+
+  // A tile writes to 36 places far apart, more than the machine's own prefetcher follows.
+  static constexpr Index kAhead = 2;
+
   // Transforms windows of kSize x kSize pixels to the 36 points, which go to
-  // points[p * point_stride + tile * kLanes].
+  // points[p * point_stride + place(tile)].
   template <int kSize, class Transform, class Visit>
   [[gnu::always_inline]] static inline void windows_to_points(const Grid& grid, const Image& image,
                                                               Index block, Index begin, Index end,
                                                               float* points, Index point_stride,
+                                                              Index group_stride,
                                                               Transform transform, Visit visit) {
     const Index lanes = lanes_of(image, block);
     for_each_tile(
         grid, image, block, begin, end,
         [&](Index tile, const float* window, Index row, Index column)
             __attribute__((always_inline)) {
-              float* const to = points + tile * kLanes;
+              float* const to = points + place(tile, group_stride);
               const auto put = [&](int r, int c, Vector value) __attribute__((always_inline)) {
                 store(to + (r * kPoints1d + c) * point_stride, value);
               };
@@ -235,9 +264,9 @@ struct Loops {
   }
 
   static void transform_input(const Grid& grid, const Image& image, Index block, Index begin,
-                              Index end, float* points, Index point_stride) {
+                              Index end, float* points, Index point_stride, Index group_stride) {
     windows_to_points<kPoints1d>(
-        grid, image, block, begin, end, points, point_stride,
+        grid, image, block, begin, end, points, point_stride, group_stride,
         [](const Vector* d, Vector* v) __attribute__((always_inline)) { input_1d(d, v); },
         [](Vector) {});
   }
@@ -247,7 +276,7 @@ struct Loops {
                                         float* sums) {
     Vector sum = {};
     windows_to_points<kTile>(
-        grid, image, block, begin, end, points, point_stride,
+        grid, image, block, begin, end, points, point_stride, kRows * kLanes,
         [](const Vector* y, Vector* m) __attribute__((always_inline)) { output_gradient_1d(y, m); },
         [&](Vector value) __attribute__((always_inline)) { sum += value; });
     store(sums, sum);
@@ -255,14 +284,14 @@ struct Loops {
 
   static void transform_output(const Grid& grid, const Image& image, Index block, Index begin,
                                Index end, const float* points, Index point_stride,
-                               const float* bias) {
+                               Index group_stride, const float* bias) {
     const Index lanes = lanes_of(image, block);
     const Vector offset = bias == nullptr ? Vector{} : load_some(bias, lanes);
     for_each_tile(
         grid, image, block, begin, end,
         [&](Index tile, const float* window, Index row, Index column)
             __attribute__((always_inline)) {
-              const float* const from = points + tile * kLanes;
+              const float* const from = points + place(tile, group_stride);
               float* const to = const_cast<float*>(window);
               const auto get = [&](int r, int c) __attribute__((always_inline)) {
                 return load(from + (r * kPoints1d + c) * point_stride);
@@ -396,15 +425,13 @@ struct Loops {
   // The products. Accumulators [kR][kW] stay in registers; each step loads kW vectors and kR
   // scalars, which the machine broadcasts as it multiplies.
   template <int kR, int kW>
-  static void product(const float* v, Index block_stride, const float* u, Index step_blocks,
-                      float* m, Index vector_stride, bool add) {
-    Vector sum[kR][kW];
+  static void product(const float* v, Index ahead, const float* u, Index step_blocks, float* m,
+                      bool add) {
+    constexpr Index kStride = kRows * kLanes;  // from block to block, from vector to vector
+    Vector sum[kR][kW] = {};
+    for (Index block = 0; block < step_blocks; ++block, v += kStride) {
 #pragma GCC unroll 16
-    for (int r = 0; r < kR; ++r)
-#pragma GCC unroll 16
-      for (int w = 0; w < kW; ++w)
-        sum[r][w] = add ? load(m + w * vector_stride + r * kLanes) : Vector{};
-    for (Index block = 0; block < step_blocks; ++block, v += block_stride) {
+      for (int r = 0; r < kR; ++r) __builtin_prefetch(v + ahead + r * kLanes);
 #pragma GCC unroll 4
       for (int l = 0; l < kLanes; ++l, u += kW * kLanes) {
         Vector right[kW];
@@ -419,54 +446,50 @@ struct Loops {
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r)
 #pragma GCC unroll 16
-      for (int w = 0; w < kW; ++w) store(m + w * vector_stride + r * kLanes, sum[r][w]);
+      for (int w = 0; w < kW; ++w) {
+        float* const to = m + w * kStride + r * kLanes;
+        store(to, add ? load(to) + sum[r][w] : sum[r][w]);
+      }
   }
 
-  template <int kW>
-  static void panel_product(const float* v, Index tile_stride, const float* u, Index step_blocks,
-                            float* m, Index tiles, bool add) {
-    Index tile = 0;
-    for (; tile + kRows <= tiles; tile += kRows)
-      product<kRows, kW>(v + tile * kLanes, tile_stride, u, step_blocks, m + tile * kLanes,
-                         tile_stride, add);
-    rest_of_rows<kRows - 1, kW>(tiles - tile, v + tile * kLanes, tile_stride, u, step_blocks,
-                                m + tile * kLanes, add);
-  }
   template <int kR, int kW>
-  static void rest_of_rows(Index rows, const float* v, Index tile_stride, const float* u,
-                           Index step_blocks, float* m, bool add) {
+  static void rest_of_rows(Index rows, const float* v, const float* u, Index step_blocks, float* m,
+                           bool add) {
     if constexpr (kR > 0) {
       if (rows == kR)
-        product<kR, kW>(v, tile_stride, u, step_blocks, m, tile_stride, add);
+        product<kR, kW>(v, 0, u, step_blocks, m, add);
       else
-        rest_of_rows<kR - 1, kW>(rows, v, tile_stride, u, step_blocks, m, add);
+        rest_of_rows<kR - 1, kW>(rows, v, u, step_blocks, m, add);
     }
   }
+  // v_group, m_group: floats from one group of tiles to the next.
   template <int kW>
-  static void panel_of_width(Index width, const float* v, Index tile_stride, const float* u,
-                             Index step_blocks, float* m, Index tiles, bool add) {
+  static void panel_of_width(Index width, const float* v, Index v_group, const float* u,
+                             Index step_blocks, float* m, Index m_group, Index tiles, bool add) {
     if constexpr (kW > 0) {
-      if (width == kW)
-        panel_product<kW>(v, tile_stride, u, step_blocks, m, tiles, add);
-      else
-        panel_of_width<kW - 1>(width, v, tile_stride, u, step_blocks, m, tiles, add);
+      if (width != kW)
+        return panel_of_width<kW - 1>(width, v, v_group, u, step_blocks, m, m_group, tiles, add);
+      for (; tiles >= kRows; tiles -= kRows, v += v_group, m += m_group)
+        product<kRows, kW>(v, v_group, u, step_blocks, m, add);
+      rest_of_rows<kRows - 1, kW>(tiles, v, u, step_blocks, m, add);
     }
   }
 
   // The steps of a chunk of a panel of u stay in the first-level cache while all tiles pass.
   static constexpr Index kChunkBytes = 32 << 10;
 
-  static void multiply(const float* v, const float* u, float* m, Index tiles, Index tile_stride,
-                       Index step_blocks, Index vectors) {
+  static void multiply(const float* v, const float* u, float* m, Index tiles, Index step_blocks,
+                       Index vectors) {
     constexpr Index kBlockFloats = kLanes * kLanes;  // of a block of steps, per vector
     constexpr Index kChunk = kChunkBytes / (kColumns * kBlockFloats * 4);
+    constexpr Index kGroup = kRows * kLanes;
     for (Index chunk = 0; chunk < step_blocks; chunk += kChunk) {
       const Index blocks = step_blocks - chunk < kChunk ? step_blocks - chunk : kChunk;
       for (Index first = 0; first < vectors; first += kColumns) {
         const Index width = vectors - first < kColumns ? vectors - first : kColumns;
-        panel_of_width<kColumns>(width, v + chunk * tile_stride, tile_stride,
+        panel_of_width<kColumns>(width, v + chunk * kGroup, step_blocks * kGroup,
                                  u + (first * step_blocks + chunk * width) * kBlockFloats, blocks,
-                                 m + first * tile_stride, tiles, chunk > 0);
+                                 m + first * kGroup, vectors * kGroup, tiles, chunk > 0);
       }
     }
   }
@@ -475,12 +498,12 @@ struct Loops {
   static void gradient_product(const float* v, const float* y, Index vector_stride, Index tiles,
                                float* d_u, Index row_stride, bool add) {
     constexpr int kR = kGradientRows;
-    Vector sum[kR][kW];
+    Vector sum[kR][kW] = {};
 #pragma GCC unroll 16
-    for (int r = 0; r < kR; ++r)
+    for (int r = 0; r < kR; ++r) {
 #pragma GCC unroll 16
-      for (int w = 0; w < kW; ++w)
-        sum[r][w] = add ? load(d_u + r * row_stride + w * kLanes) : Vector{};
+      for (int w = 0; w < kW; ++w) __builtin_prefetch(d_u + (kR + r) * row_stride + w * kLanes, 1);
+    }
 #pragma GCC unroll 2
     for (Index tile = 0; tile < tiles; ++tile, v += kLanes, y += kLanes) {
       Vector right[kW];
@@ -494,7 +517,10 @@ struct Loops {
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r)
 #pragma GCC unroll 16
-      for (int w = 0; w < kW; ++w) store(d_u + r * row_stride + w * kLanes, sum[r][w]);
+      for (int w = 0; w < kW; ++w) {
+        float* const to = d_u + r * row_stride + w * kLanes;
+        store(to, add ? load(to) + sum[r][w] : sum[r][w]);
+      }
   }
   template <int kW>
   static void gradient_of_width(Index width, const float* v, const float* y, Index tile_stride,
@@ -515,10 +541,12 @@ struct Loops {
   static void multiply_gradient(const float* v, const float* y, float* d_u, Index tiles,
                                 Index tile_stride, Index begin, Index end, Index vectors,
                                 bool add) {
-    constexpr Index kChunk = kChunkBytes / 2 / (kGradientColumns * kLanes * 4);
+    constexpr Index kLongest = kChunkBytes / ((kGradientColumns + 1) * kLanes * 4);
     const Index row_stride = vectors * kLanes;
-    for (Index chunk = 0; chunk < tiles; chunk += kChunk) {
-      const Index count = tiles - chunk < kChunk ? tiles - chunk : kChunk;
+    const Index chunks = (tiles + kLongest - 1) / kLongest;
+    for (Index part = 0; part < chunks; ++part) {
+      const Index chunk = tiles * part / chunks;
+      const Index count = tiles * (part + 1) / chunks - chunk;
       for (Index first = 0; first < vectors; first += kGradientColumns) {
         const Index width = vectors - first < kGradientColumns ? vectors - first : kGradientColumns;
         gradient_of_width<kGradientColumns>(width, v + begin * tile_stride + chunk * kLanes,
@@ -533,7 +561,6 @@ struct Loops {
   static constexpr LoopTable kTable = {kLanes,
                                        kRows,
                                        kColumns,
-                                       kGradientColumns,
                                        transform_input,
                                        transform_output_gradient,
                                        transform_output,
