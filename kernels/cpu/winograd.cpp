@@ -33,8 +33,7 @@ const LoopTable* loops_for(MemoryFormat format) {
   return nullptr;
 }
 
-Image image_of(const Shape& shape, MemoryFormat format, float* data, Index lanes, Index pad_rows,
-               Index pad_columns) {
+Image image_of(const Shape& shape, MemoryFormat format, float* data, Index lanes) {
   Image image;
   image.data = data;
   image.channels = shape[1];
@@ -45,13 +44,50 @@ Image image_of(const Shape& shape, MemoryFormat format, float* data, Index lanes
   image.pixel_stride = blocked ? lanes : image.channels;
   image.block_stride = blocked ? image.height * image.width * lanes : lanes;
   image.row_stride = image.width * image.pixel_stride;
-  image.padding_rows = pad_rows;
-  image.padding_columns = pad_columns;
   return image;
 }
 
-Grid grid_of(const Shape& outputs) {
-  return {outputs[0], divide_up(outputs[2], kTile), divide_up(outputs[3], kTile)};
+// How the images of a batch are cut into tiles: each by itself, or laid side by side with one strip
+// of padding between neighbours, in as many columns as gives the fewest tiles. 14 outputs fill 3.5
+// tiles; 8 images of 14x14 by themselves take 128 tiles, as a canvas of 2x4 120, and 32 images 450
+// of 512.
+struct Layout {
+  Grid grid;
+  Index across = 1;
+  Index period_rows = 0;  // 0: each by itself
+  Index period_columns = 0;
+
+  Image lay(Image image, Index padding_rows, Index padding_columns, Index samples) const {
+    image.padding_rows = padding_rows;
+    image.padding_columns = padding_columns;
+    if (period_rows == 0) return image;
+    image.images = samples;
+    image.across = across;
+    image.period_rows = period_rows;
+    image.period_columns = period_columns;
+    return image;
+  }
+};
+
+// padding: of the input, on each side.
+Layout layout_of(const Shape& inputs, const Shape& outputs, Size2d padding) {
+  Layout layout;
+  const Index samples = outputs[0];
+  layout.grid = {samples, divide_up(outputs[2], kTile), divide_up(outputs[3], kTile)};
+  if (padding.height < 0 || padding.width < 0) return layout;
+  const Index period_rows = std::max(inputs[2] + padding.height, outputs[2]);
+  const Index period_columns = std::max(inputs[3] + padding.width, outputs[3]);
+  // Windows at the borders cost more, so a few tiles less do not pay.
+  Index fewest = layout.grid.tiles() * 31 / 32;
+  for (Index across = 1; across <= samples; ++across) {
+    const Index down = divide_up(samples, across);
+    const Grid grid = {1, divide_up((down - 1) * period_rows + outputs[2], kTile),
+                       divide_up((across - 1) * period_columns + outputs[3], kTile)};
+    if (grid.tiles() >= fewest) continue;
+    fewest = grid.tiles();
+    layout = {grid, across, period_rows, period_columns};
+  }
+  return layout;
 }
 
 // Floats from one point to the next: an odd number of vectors, because the 36 points of a tile are
@@ -72,7 +108,7 @@ struct Correlation {
   Index step_blocks = divide_up(input.channels, lanes);
   Index steps = step_blocks * lanes;
   Index vectors = divide_up(output.channels, lanes);
-  Index tiles = grid.samples * grid.rows * grid.columns;
+  Index tiles = grid.tiles();
 
   const float* bias_of(Index vector) const {
     return bias == nullptr ? nullptr : bias + vector * lanes;
@@ -230,7 +266,7 @@ struct WeightGradient {
   Index lanes = loops.lanes;
   Index row_blocks = divide_up(x.channels, lanes);
   Index vectors = divide_up(dy.channels, lanes);
-  Index tiles = grid.samples * grid.rows * grid.columns;
+  Index tiles = grid.tiles();
   Index u_stride = odd_stride(row_blocks * lanes * vectors * lanes, lanes);
   Index u_bytes = kPoints * u_stride * 4;
   Index bytes_per_tile = kPoints * (row_blocks + vectors) * lanes * 4;
@@ -402,28 +438,28 @@ void run_winograd(Pass pass, const ConvolutionSetup& setup,
   const Size2d padding = setup.options.padding;
   const Index outputs = setup.y[1];
   const Index inputs = setup.x[1];
-  const auto x = [&](Index pad_rows, Index pad_columns) {
-    return image_of(setup.x, setup.x_format, buffers.x, lanes, pad_rows, pad_columns);
-  };
-  const auto y = [&](Index pad_rows, Index pad_columns) {
-    return image_of(setup.y, setup.y_format, buffers.y, lanes, pad_rows, pad_columns);
-  };
+  const Image x = image_of(setup.x, setup.x_format, buffers.x, lanes);
+  const Image y = image_of(setup.y, setup.y_format, buffers.y, lanes);
+  const Index samples = setup.x[0];
   const Weights by_output = {buffers.weight, outputs, inputs, inputs * 9, 9, false};
-  switch (pass) {
-    case Pass::kForward:
-      return correlate({*loops, grid_of(setup.y), x(padding.height, padding.width), y(0, 0),
-                        by_output, buffers.bias});
-    case Pass::kBackwardData:
-      return correlate({*loops,
-                        grid_of(setup.x),
-                        y(2 - padding.height, 2 - padding.width),
-                        x(0, 0),
-                        {buffers.weight, inputs, outputs, 9, inputs * 9, true},
-                        nullptr});
-    case Pass::kBackwardWeights:
-      return gradient_of_weights({*loops, grid_of(setup.y), x(padding.height, padding.width),
-                                  y(0, 0), by_output, buffers.bias});
+  if (pass == Pass::kBackwardData) {
+    const Size2d around = {2 - padding.height, 2 - padding.width};
+    const Layout layout = layout_of(setup.y, setup.x, around);
+    correlate({*loops,
+               layout.grid,
+               layout.lay(y, around.height, around.width, samples),
+               layout.lay(x, 0, 0, samples),
+               {buffers.weight, inputs, outputs, 9, inputs * 9, true},
+               nullptr});
+    return;
   }
+  const Layout layout = layout_of(setup.x, setup.y, padding);
+  const Image x_laid = layout.lay(x, padding.height, padding.width, samples);
+  const Image y_laid = layout.lay(y, 0, 0, samples);
+  if (pass == Pass::kForward)
+    correlate({*loops, layout.grid, x_laid, y_laid, by_output, buffers.bias});
+  else
+    gradient_of_weights({*loops, layout.grid, x_laid, y_laid, by_output, buffers.bias});
 }
 
 }  // namespace concord::kernels

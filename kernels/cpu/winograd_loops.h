@@ -13,14 +13,16 @@ inline constexpr int kTile = 4;                        // outputs per tile and a
 inline constexpr int kPoints1d = 6;                    // inputs of a tile, and points, per axis
 inline constexpr int kPoints = kPoints1d * kPoints1d;  // products per tile, channel and output
 
-// Output tiles, counted n-major, then rows, then columns.
+// Output tiles, counted canvas-major, then rows, then columns. A canvas is an image, or several
+// laid side by side so that tiles run across their borders (see Image).
 struct Grid {
-  Index samples = 0;
+  Index canvases = 0;
   Index rows = 0;
   Index columns = 0;
+  Index tiles() const { return canvases * rows * columns; }
 };
 
-// An image in a blocked or channels-last format: pixel (n, block of channels, y, x) starts at
+// Images in a blocked or channels-last format: pixel (n, block of channels, y, x) starts at
 // data[n * sample_stride + block * block_stride + y * row_stride + x * pixel_stride].
 struct Image {
   float* data = nullptr;
@@ -31,6 +33,13 @@ struct Image {
   Index height = 0;
   Index width = 0;
   Index channels = 0;
+  // Images of a canvas: the first at its pixel (0, 0), the next `across` - 1 each a period of
+  // columns further, then a period of rows down. Periods leave room for the padding, which
+  // neighbours share.
+  Index images = 1;
+  Index across = 1;
+  Index period_rows = std::int64_t{1} << 40;  // of a canvas of one image: never reached
+  Index period_columns = std::int64_t{1} << 40;
   // Tile (i, j) has its first pixel at (4 i - padding_rows, 4 j - padding_columns).
   Index padding_rows = 0;
   Index padding_columns = 0;

@@ -147,22 +147,40 @@ struct Loops {
     }
   }
 
-  // Calls body(tile, address of the pixel (0, 0) of its window, row and column of that pixel) for
-  // the tiles [begin, end) of channel block `block`.
+  // Where a tile's window begins: a pixel of the canvas, and of the image it lies in.
+  struct Window {
+    Index row = 0;  // of the canvas; negative in the padding
+    Index column = 0;
+    Index sample = 0;  // first of the canvas
+    Index down = 0;    // image of the canvas
+    Index across = 0;
+    Index image_row = 0;
+    Index image_column = 0;
+  };
+
+  // Calls body(tile - begin, window) for the tiles [begin, end).
   template <class Body>
   [[gnu::always_inline]] static inline void for_each_tile(const Grid& grid, const Image& image,
-                                                          Index block, Index begin, Index end,
-                                                          Body body) {
+                                                          Index begin, Index end, Body body) {
     Index j = begin % grid.columns;
     Index i = begin / grid.columns % grid.rows;
     Index n = begin / (grid.columns * grid.rows);
     for (Index tile = begin; tile < end; ++tile) {
-      const Index row = i * kTile - image.padding_rows;
-      const Index column = j * kTile - image.padding_columns;
-      body(tile - begin,
-           image.data + n * image.sample_stride + block * image.block_stride +
-               row * image.row_stride + column * image.pixel_stride,
-           row, column);
+      Window window;
+      window.row = i * kTile - image.padding_rows;
+      window.column = j * kTile - image.padding_columns;
+      window.sample = n;
+      window.image_row = window.row;
+      window.image_column = window.column;
+      if (window.row >= image.period_rows) {
+        window.down = window.row / image.period_rows;
+        window.image_row -= window.down * image.period_rows;
+      }
+      if (window.column >= image.period_columns) {
+        window.across = window.column / image.period_columns;
+        window.image_column -= window.across * image.period_columns;
+      }
+      body(tile - begin, window);
       if (++j == grid.columns) {
         j = 0;
         if (++i == grid.rows) {
@@ -173,30 +191,71 @@ struct Loops {
     }
   }
 
-  // A kSize x kSize window with zeros beyond the image and beyond the channels. Pixels outside are
-  // read from a vector of zeros, chosen by a mask: half the tiles of a small map lie at its border,
-  // each at another side, and would be as many mispredicted branches.
+  // Whether kSize x kSize pixels lie in one image.
   template <int kSize>
-  static void gather_window(const Image& image, const float* window, Index row, Index column,
-                            Index lanes, Vector (&d)[kSize][kSize]) {
+  static bool is_inside(const Image& image, const Window& w) {
+    return w.image_row >= 0 && w.image_column >= 0 && w.image_row + kSize <= image.height &&
+           w.image_column + kSize <= image.width && w.down * image.across + w.across < image.images;
+  }
+  static float* address_of(const Image& image, const Window& w, Index block) {
+    return image.data + (w.sample + w.down * image.across + w.across) * image.sample_stride +
+           block * image.block_stride + w.image_row * image.row_stride +
+           w.image_column * image.pixel_stride;
+  }
+
+  // pixels[r][c] = address of a pixel of the window, or `outside` where it lies in no image. By
+  // masks: half the tiles of a small map lie at its border, each at another side, and would be as
+  // many mispredicted branches.
+  template <int kSize>
+  static void find_pixels(const Image& image, const Window& w, Index block, const float* outside,
+                          float* (&pixels)[kSize][kSize]) {
     using Address = decltype(sizeof(0));
-    alignas(64) static constexpr float kZeros[kLanes] = {};
-    const auto zeros = reinterpret_cast<Address>(kZeros);
-    const auto is_inside = [](Index position, Index size) {
-      return Address{0} - static_cast<Address>((position >= 0) & (position < size));
-    };
-    const float* pixels[kSize][kSize];
-    Address column_inside[kSize];
-    for (int c = 0; c < kSize; ++c) column_inside[c] = is_inside(column + c, image.width);
-    for (int r = 0; r < kSize; ++r) {
-      const Address row_inside = is_inside(row + r, image.height);
-      const auto first = reinterpret_cast<Address>(window + r * image.row_stride);
+    const auto elsewhere = reinterpret_cast<Address>(outside);
+    const auto mask_of = [](bool condition) { return Address{0} - Address{condition}; };
+    Address column_mask[kSize];
+    Index column_offset[kSize];
+    Index column_image[kSize];
+    Index x = w.image_column;
+    Index across = w.across;
+    for (int c = 0; c < kSize; ++c, ++x) {
+      if (x == image.period_columns) {
+        x = 0;
+        ++across;
+      }
+      column_mask[c] = mask_of((x >= 0) & (x < image.width) & (across < image.across));
+      column_offset[c] = across * image.sample_stride + x * image.pixel_stride;
+      column_image[c] = across;
+    }
+    const float* const first =
+        image.data + w.sample * image.sample_stride + block * image.block_stride;
+    Index y = w.image_row;
+    Index down = w.down;
+    for (int r = 0; r < kSize; ++r, ++y) {
+      if (y == image.period_rows) {
+        y = 0;
+        ++down;
+      }
+      const Index before = down * image.across;
+      const Address row_mask = mask_of((y >= 0) & (y < image.height));
+      const auto row =
+          reinterpret_cast<Address>(first) +
+          static_cast<Address>(before * image.sample_stride + y * image.row_stride) * sizeof(float);
       for (int c = 0; c < kSize; ++c) {
-        const Address mask = row_inside & column_inside[c];
-        const Address pixel = first + static_cast<Address>(c * image.pixel_stride) * sizeof(float);
-        pixels[r][c] = reinterpret_cast<const float*>((pixel & mask) | (zeros & ~mask));
+        const Address mask =
+            row_mask & column_mask[c] & mask_of(before + column_image[c] < image.images);
+        const Address pixel = row + static_cast<Address>(column_offset[c]) * sizeof(float);
+        pixels[r][c] = reinterpret_cast<float*>((pixel & mask) | (elsewhere & ~mask));
       }
     }
+  }
+
+  // A kSize x kSize window with zeros outside the images and beyond the channels.
+  template <int kSize>
+  static void gather_window(const Image& image, const Window& window, Index block, Index lanes,
+                            Vector (&d)[kSize][kSize]) {
+    alignas(64) static constexpr float kZeros[kLanes] = {};
+    float* pixels[kSize][kSize];
+    find_pixels<kSize>(image, window, block, kZeros, pixels);
     if (lanes == kLanes) {
       for (int r = 0; r < kSize; ++r)
         for (int c = 0; c < kSize; ++c) d[r][c] = *reinterpret_cast<const Unaligned*>(pixels[r][c]);
@@ -230,37 +289,38 @@ struct Loops {
                                                               Transform transform, Visit visit) {
     const Index lanes = lanes_of(image, block);
     for_each_tile(
-        grid, image, block, begin, end,
-        [&](Index tile, const float* window, Index row, Index column)
-            __attribute__((always_inline)) {
-              float* const to = points + place(tile, group_stride);
-              const auto put = [&](int r, int c, Vector value) __attribute__((always_inline)) {
-                store(to + (r * kPoints1d + c) * point_stride, value);
-              };
-              const bool inside = row >= 0 && column >= 0 && row + kSize <= image.height &&
-                                  column + kSize <= image.width && lanes == kLanes;
-              if (inside) {
-                transform_2d<kSize, kPoints1d>(
-                    transform,
-                    [&](int r, int c) __attribute__((always_inline))->Vector {
-                      const Vector value = *reinterpret_cast<const Unaligned*>(
-                          window + r * image.row_stride + c * image.pixel_stride);
-                      visit(value);
-                      return value;
-                    },
-                    put);
-              } else {
-                Vector d[kSize][kSize];
-                gather_window<kSize>(image, window, row, column, lanes, d);
-                transform_2d<kSize, kPoints1d>(
-                    transform,
-                    [&](int r, int c) __attribute__((always_inline))->Vector {
-                      visit(d[r][c]);
-                      return d[r][c];
-                    },
-                    put);
-              }
-            });
+        grid, image, begin,
+        end, [&](Index tile, const Window& window) __attribute__((always_inline)) {
+          float* const to = points + place(tile, group_stride);
+          float* const soon = points + place(tile + kAhead, group_stride);
+#pragma GCC unroll 4
+          for (int p = 0; p < kPoints; ++p) __builtin_prefetch(soon + p * point_stride, 1);
+          const auto put = [&](int r, int c, Vector value) __attribute__((always_inline)) {
+            store(to + (r * kPoints1d + c) * point_stride, value);
+          };
+          if (lanes == kLanes && is_inside<kSize>(image, window)) {
+            const float* const from = address_of(image, window, block);
+            transform_2d<kSize, kPoints1d>(
+                transform,
+                [&](int r, int c) __attribute__((always_inline))->Vector {
+                  const Vector value = *reinterpret_cast<const Unaligned*>(
+                      from + r * image.row_stride + c * image.pixel_stride);
+                  visit(value);
+                  return value;
+                },
+                put);
+          } else {
+            Vector d[kSize][kSize];
+            gather_window<kSize>(image, window, block, lanes, d);
+            transform_2d<kSize, kPoints1d>(
+                transform,
+                [&](int r, int c) __attribute__((always_inline))->Vector {
+                  visit(d[r][c]);
+                  return d[r][c];
+                },
+                put);
+          }
+        });
   }
 
   static void transform_input(const Grid& grid, const Image& image, Index block, Index begin,
@@ -288,36 +348,35 @@ struct Loops {
     const Index lanes = lanes_of(image, block);
     const Vector offset = bias == nullptr ? Vector{} : load_some(bias, lanes);
     for_each_tile(
-        grid, image, block, begin, end,
-        [&](Index tile, const float* window, Index row, Index column)
-            __attribute__((always_inline)) {
-              const float* const from = points + place(tile, group_stride);
-              float* const to = const_cast<float*>(window);
-              const auto get = [&](int r, int c) __attribute__((always_inline)) {
-                return load(from + (r * kPoints1d + c) * point_stride);
-              };
-              const auto transform = [](const Vector* m, Vector* y) __attribute__((always_inline)) {
-                output_1d(m, y);
-              };
-              const Index rows = image.height - row;
-              const Index columns = image.width - column;
-              if (rows >= kTile && columns >= kTile && lanes == kLanes) {
-                transform_2d<kPoints1d, kTile>(
-                    transform, get, [&](int r, int c, Vector value) __attribute__((always_inline)) {
-                      *reinterpret_cast<Unaligned*>(to + r * image.row_stride +
-                                                    c * image.pixel_stride) = value + offset;
-                    });
-              } else {
-                Vector y[kTile][kTile];
-                transform_2d<kPoints1d, kTile>(
-                    transform, get, [&](int r, int c, Vector value) __attribute__((always_inline)) {
-                      y[r][c] = value + offset;
-                    });
-                for (Index r = 0; r < kTile && r < rows; ++r)
-                  for (Index c = 0; c < kTile && c < columns; ++c)
-                    store_some(to + r * image.row_stride + c * image.pixel_stride, y[r][c], lanes);
-              }
-            });
+        grid, image, begin,
+        end, [&](Index tile, const Window& window) __attribute__((always_inline)) {
+          const float* const from = points + place(tile, group_stride);
+          const auto get = [&](int r, int c) __attribute__((always_inline)) {
+            return load(from + (r * kPoints1d + c) * point_stride);
+          };
+          const auto transform = [](const Vector* m, Vector* y) __attribute__((always_inline)) {
+            output_1d(m, y);
+          };
+          if (lanes == kLanes && is_inside<kTile>(image, window)) {
+            float* const to = address_of(image, window, block);
+            transform_2d<kPoints1d, kTile>(
+                transform, get, [&](int r, int c, Vector value) __attribute__((always_inline)) {
+                  *reinterpret_cast<Unaligned*>(to + r * image.row_stride +
+                                                c * image.pixel_stride) = value + offset;
+                });
+          } else {
+            Vector y[kTile][kTile];
+            transform_2d<kPoints1d, kTile>(
+                transform, get, [&](int r, int c, Vector value) __attribute__((always_inline)) {
+                  y[r][c] = value + offset;
+                });
+            alignas(64) float nowhere[kLanes];
+            float* pixels[kTile][kTile];
+            find_pixels<kTile>(image, window, block, nowhere, pixels);
+            for (int r = 0; r < kTile; ++r)
+              for (int c = 0; c < kTile; ++c) store_some(pixels[r][c], y[r][c], lanes);
+          }
+        });
   }
 
   // rows[i][j] to rows[j][i]: halves are exchanged between rows a half apart, then quarters, ...

@@ -129,6 +129,13 @@ TEST(Winograd, AgreesWithReference) {
       {{1, 48, 8, 8}, 80},
       // More tiles than a block of them, not a multiple of the register tile.
       {{5, 16, 30, 26}, 16},
+      // Batches laid side by side: full and unfilled canvases, maps below a tile, other paddings.
+      {{8, 16, 14, 14}, 16},
+      {{7, 16, 13, 6}, 16},
+      {{9, 16, 1, 2}, 16},
+      {{6, 32, 9, 5}, 16, {0, 2}},
+      {{5, 16, 5, 6}, 16, {2, 0}},
+      {{11, 20, 3, 6}, 3, {4, 3}},
       // So many tiles that the gradient of the weight is summed in slices.
       {{2, 16, 48, 48}, 32},
   };
