@@ -9,6 +9,7 @@
 #include "tools/bench/interactive.h"
 #include "tools/bench/report.h"
 #include "tools/bench/whole_step.h"
+#include "tools/common/feature_pairs.h"
 #include "tools/common/options.h"
 #include "tools/common/terminal.h"
 
@@ -76,7 +77,9 @@ void list_cases(const Options& options, const std::vector<bench::Case>& cases) {
 
 void run(Options& options, const CommandLine& line) {
   if (options.step_name.empty())
-    line.refuse({"--weights", "--inputs", "--interactive"}, "needs --step");
+    line.refuse({"--weights", "--inputs", "--interactive", "--stores", "--rows", "--store-dtype",
+                 "--read-ahead", "--workers"},
+                "needs --step");
   else
     line.refuse({"--filter", "--list"}, "does not apply to --step");
   const std::vector<Device> devices = devices_of(options.device);
@@ -111,7 +114,8 @@ int main(int argc, char** argv) {
                   "The first prints a row for each memory format; where Winograd computes it, it\n"
                   "exceeds 100 % of the peak. Without options everything is measured, which\n"
                   "takes a quarter of an hour on 2 cores.",
-       .footnote = "Kernels are named DEVICE/KERNEL/SHAPE[/FORMAT], steps step/NAME:\n" +
+       .footnote = "Kernels are named DEVICE/KERNEL/SHAPE[/FORMAT], another library's to\n"
+                   "compare with onednn/KERNEL/SHAPE, steps step/NAME:\n" +
                    concord::bench::step_help() +
                    "Other work on the machine falsifies every figure."});
   line.option("--filter", options.filter,
@@ -136,9 +140,18 @@ int main(int argc, char** argv) {
   line.option("--inputs", options.step.inputs,
               "of --step: safetensors file with images and labels, or a and b");
   line.option("--images", options.step.images,
-              "folder of image files to decode (default: 16 drawn ones of 500x375)");
+              "folder of image files to decode (default: 16 drawn ones of 500x375); of the step "
+              "load: a data set");
   line.option("--scratch", options.step.scratch,
               "folder for files that steps write (default: the system's temporary one)");
+  line.option("--stores", options.step.stores,
+              "of transnet-store and store-next: folder of two feature stores, a and b; where it "
+              "is not there random ones are written and stay");
+  line.option("--rows", options.step.rows, "of the stores that are written", in_range(1, 1e9));
+  add_store_dtype_option(line, options.step.store_dtype);
+  add_read_ahead_option(line, options.step.read_ahead_mib);
+  line.option("--workers", options.step.workers, "of the step load: threads that decode",
+              in_range(1, 256));
   line.flag("--interactive", options.interactive,
             "of --step: answer each line \"run N\" on standard input with times, values and peak "
             "memory as JSON");

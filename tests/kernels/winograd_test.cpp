@@ -161,6 +161,31 @@ TEST(Winograd, WideLayers) {
   }
 }
 
+// The 3x3 layers of the networks at 224x224 and the Trans-Nets between them. Errors are recorded
+// (--gtest_output=json:FILE) and quoted in docs/results/cpu.md.
+TEST(Winograd, ErrorOfLayers) {
+  if (onednn::vector_lanes() == 1) GTEST_SKIP() << "this machine has no AVX2";
+  // Of the largest value; measured with AVX-512: at most 2.6e-6.
+  constexpr double kMost = 6e-6;
+  const std::vector<std::pair<std::int64_t, std::int64_t>> layers = {
+      {64, 112}, {64, 56},  {128, 56}, {128, 28}, {256, 28},
+      {256, 14}, {256, 13}, {512, 28}, {512, 14}, {512, 7}};
+  for (const auto& [channels, size] : layers) {
+    const WinogradCase c = {{1, channels, size, size}, channels};
+    const Results expected = exact(c);
+    const Results actual = run(c, onednn::vector_format());
+    const auto error_of = [&](const char* what, const Tensor& a, const Tensor& e) {
+      const double error = relative_error(a, e);
+      EXPECT_TRUE(error <= kMost) << c.name() << ' ' << what << ": " << error;
+      RecordProperty(fmt::format("{} of {}x{}x{}", what, channels, size, size),
+                     fmt::format("{:.1e}", error));
+    };
+    error_of("y", actual.y, expected.y);
+    error_of("dx", actual.dx, expected.dx);
+    error_of("d_weight", actual.d_weight, expected.d_weight);
+  }
+}
+
 TEST(Winograd, ThreadsDoNotChangeBits) {
   const int before = thread_count();
   const std::vector<WinogradCase> cases = {

@@ -26,7 +26,8 @@ struct Case {
 };
 
 // Every kernel of the device at the shapes of the experiments, in the memory formats of the
-// networks; some also in others, for comparison. Names start with "DEVICE/KERNEL/".
+// networks; some also in others, for comparison. Names start with "DEVICE/KERNEL/", those
+// of another library's kernels, to compare with, with "LIBRARY/".
 // `batch_size` is N of the maps.
 std::vector<Case> kernel_cases(Device device, std::int64_t batch_size, std::uint64_t seed);
 

@@ -32,6 +32,11 @@ class CaseList {
                       std::move(used_by), std::move(prepare)});
   }
 
+  // What is not ours, to compare with.
+  void add_foreign(std::string name, std::string used_by, std::function<Work()> prepare) {
+    cases_.push_back({std::move(name), std::move(used_by), std::move(prepare)});
+  }
+
   const Setting& setting() const { return setting_; }
   Device device() const { return setting_.device; }
   std::int64_t batch() const { return setting_.batch_size; }
@@ -64,6 +69,7 @@ MemoryFormat network_format(Device device, const Shape& maps);
 // That format, and the others that hold the maps.
 std::vector<MemoryFormat> all_formats(Device device, const Shape& maps);
 
+void add_anchor_cases(CaseList& list);       // of other libraries
 void add_convolution_cases(CaseList& list);  // conv2d.h
 void add_map_cases(CaseList& list);          // activation.h, arithmetic.h, dropout.h, pooling.h,
                                              // resize.h

@@ -16,6 +16,8 @@
 #include "engine/autograd.h"
 #include "engine/checkpoint.h"
 #include "engine/text.h"
+#include "tools/bench/random_stores.h"
+#include "tools/common/options.h"
 #include "tools/common/program.h"
 #include "tools/common/training_steps.h"
 #include "tools/common/trans_net_file.h"
@@ -225,6 +227,7 @@ class TrainTransNet final : public WholeStep {
   double images() const override { return static_cast<double>(translator_.batch.a.dim(0)); }
   double flops() const override { return flops_; }
   std::string shape() const override { return translator_.batch.a.shape().to_string(); }
+  tool::PairBatch& batch() { return translator_.batch; }
 
  private:
   Translator translator_;
@@ -248,6 +251,70 @@ class Disentangle final : public WholeStep {
 
  private:
   Translator translator_;
+};
+
+// --- Trans-Nets on stored features ---
+
+std::unique_ptr<tool::FeaturePairs> stored_pairs(const std::string& maps,
+                                                 const StepOptions& options) {
+  tool::check_usage(!options.stores.empty(),
+                    "give --stores, a folder for the feature stores a and b");
+  const fs::path folder = options.stores;
+  const Shape shape = maps_of(maps)->with(0, options.rows);
+  if (!fs::exists(folder))
+    write_random_stores(folder, shape, tool::stored_dtype_of_option(options.store_dtype),
+                        options.seed);
+  auto pairs = tool::pairs_from_stores(FeatureStore(folder / "a"), FeatureStore(folder / "b"),
+                                       {.batch_size = options.batch_size,
+                                        .shuffle = true,
+                                        .seed = options.seed,
+                                        .read_ahead_mib = options.read_ahead_mib});
+  check(pairs->shape_a() == shape.with(0, pairs->size()),
+        "{}: holds features of {}, the step's are {}", options.stores, pairs->shape_a().to_string(),
+        maps);
+  pairs->start(0, 0);
+  return pairs;
+}
+
+// The next batch of the shuffled order, of the next epoch when one is through.
+void next_pair(tool::FeaturePairs& pairs, std::int64_t& epoch, tool::PairBatch& batch) {
+  if (pairs.next(batch)) return;
+  pairs.start(++epoch, 0);
+  pairs.next(batch);
+}
+
+class TrainFromStores final : public WholeStep {
+ public:
+  TrainFromStores(const std::string& maps, const StepOptions& options)
+      : trainer_(maps, options), pairs_(stored_pairs(maps, options)) {}
+  void run() override {
+    next_pair(*pairs_, epoch_, trainer_.batch());
+    trainer_.run();
+  }
+  double value() const override { return trainer_.value(); }
+  double images() const override { return trainer_.images(); }
+  double flops() const override { return trainer_.flops(); }
+  std::string shape() const override { return trainer_.shape(); }
+
+ private:
+  TrainTransNet trainer_;
+  std::unique_ptr<tool::FeaturePairs> pairs_;
+  std::int64_t epoch_ = 0;
+};
+
+class ReadStores final : public WholeStep {
+ public:
+  ReadStores(const std::string& maps, const StepOptions& options)
+      : pairs_(stored_pairs(maps, options)), batch_size_(options.batch_size) {}
+  void run() override { next_pair(*pairs_, epoch_, batch_); }
+  double images() const override { return static_cast<double>(batch_size_); }
+  std::string shape() const override { return pairs_->shape_a().with(0, batch_size_).to_string(); }
+
+ private:
+  std::unique_ptr<tool::FeaturePairs> pairs_;
+  std::int64_t batch_size_;
+  std::int64_t epoch_ = 0;
+  tool::PairBatch batch_;
 };
 
 // --- images ---
@@ -335,6 +402,45 @@ class ResizeImages final : public WholeStep {
 };
 
 // --- files ---
+
+// The next batch of images through the loader, shuffled; nothing is kept decoded.
+class LoadImages final : public WholeStep {
+ public:
+  explicit LoadImages(const StepOptions& options) : batch_size_(options.batch_size) {
+    tool::check_usage(!options.images.empty(), "give --images, a data set's folder with train/");
+    tool::ImageOptions images;
+    images.data = options.images;
+    images.image_size = options.image_size;
+    images.batch_size = options.batch_size;
+    images.workers = options.workers;
+    images.cache_mib = 0;
+    LoaderOptions loader = tool::loader_options(images);
+    loader.shuffle = true;
+    loader.seed = options.seed;
+    loader.drop_last = true;
+    loader_.emplace(read_image_folder(options.images).train, loader);
+    check(loader_->batches() > 0, "{}: holds less than a batch of {} images", options.images,
+          options.batch_size);
+    loader_->start(0);
+  }
+  void run() override {
+    if (loader_->next(batch_)) return;
+    loader_->start(++epoch_);
+    loader_->next(batch_);
+  }
+  double images() const override { return static_cast<double>(batch_size_); }
+  std::string shape() const override {
+    return fmt::format("{}x3x{}x{}", batch_size_, size(), size());
+  }
+
+ private:
+  std::int64_t size() const { return batch_.images.defined() ? batch_.images.dim(2) : 0; }
+
+  std::int64_t batch_size_;
+  std::optional<Loader> loader_;
+  std::int64_t epoch_ = 0;
+  Batch batch_;
+};
 
 // A folder of its own for what a step writes.
 class Scratch {
@@ -456,10 +562,17 @@ constexpr Kind kKinds[] = {
     {"infer", Argument::kArchitecture, "a classifier's logits, evaluation mode",
      make<RunClassifier>},
     {"transnet", Argument::kMaps, "a Trans-Net's training step, Adam", make<TrainTransNet>},
+    {"transnet-store", Argument::kMaps,
+     "the same on the next batch of --stores, which is written where it is not there",
+     make<TrainFromStores>},
+    {"store-next", Argument::kMaps, "the next batch of --stores, read ahead; nothing is computed",
+     make<ReadStores>},
     {"disentangle", Argument::kMaps, "a Trans-Net's orders of fuzziness", make<Disentangle>},
     {"decode", Argument::kNone, "JPEG to pixels and resizing, one thread", make<Decode, true>},
     {"decode-only", Argument::kNone, "JPEG to pixels, one thread", make<Decode, false>},
     {"resize", Argument::kNone, "resizing of pixels, one thread", make<ResizeImages>},
+    {"load", Argument::kNone, "the next batch of the data set --images through the loader",
+     make<LoadImages>},
     {"store-write", Argument::kMaps, "a feature store, synced to the disk", make<Store, true>},
     {"store-read", Argument::kMaps, "its rows in a shuffled order, from the page cache",
      make<Store, false>},
