@@ -4,8 +4,12 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 
 #include "data/files.h"
+#include "data/row_file.h"
+#include "data/synced_file.h"
+#include "engine/safetensors_header.h"
 #include "kernels/parallel.h"
 
 namespace concord {
@@ -35,32 +39,64 @@ struct FeatureStoreWriter::State {
   bool finished = false;
 
   Shape sample;  // [C,H,W], from the first batch on
+  StoredDType dtype = StoredDType::kFloat32;
   std::int64_t rows_per_shard = 0;
-  // The shard that is being filled. Shared with the tensors that are written from it.
-  std::shared_ptr<std::vector<float>> features = std::make_shared<std::vector<float>>();
+  // The shard that is being filled, features as they are stored.
+  std::vector<std::byte> features;
   std::vector<std::int64_t> labels;
   std::vector<std::uint8_t> top1;
   std::vector<std::uint8_t> top3;
   std::vector<std::int64_t> shard_rows;  // of the shards written
   std::vector<std::string> names;        // of all rows
 
+  // False when a value is too large for the stored dtype.
+  bool append_row(const float* values, std::int64_t count);
   void flush();
   void clean_up() noexcept;
 };
 
+bool FeatureStoreWriter::State::append_row(const float* values, std::int64_t count) {
+  const auto number = static_cast<std::size_t>(count);
+  const std::size_t begin = features.size();
+  features.resize(begin + number * size_of(dtype));
+  std::byte* to = features.data() + begin;
+  if (dtype == StoredDType::kFloat32) {
+    std::memcpy(to, values, number * sizeof(float));
+    return true;
+  }
+  // The rows of a shard are all of one even size, so that they are aligned.
+  auto* halves = reinterpret_cast<std::uint16_t*>(to);
+  return dtype == StoredDType::kBFloat16 ? narrow_to_bfloat16(values, number, halves)
+                                         : narrow_to_float16(values, number, halves);
+}
+
 void FeatureStoreWriter::State::flush() {
   const std::int64_t rows = static_cast<std::int64_t>(labels.size());
   if (rows == 0) return;
-  const Shape shape = {rows, sample[0], sample[1], sample[2]};
+  SafetensorsHeader header;
+  std::vector<std::span<const std::byte>> pieces = {{}};  // the header comes first
+  std::uint64_t offset = 0;
+  const auto add = [&](const char* name, const char* type, const Shape& shape, const auto& values) {
+    pieces.push_back(std::as_bytes(std::span(values)));
+    const std::uint64_t begin = offset;
+    offset += pieces.back().size();
+    header.entries.push_back(
+        {.name = name, .dtype = type, .shape = shape, .begin = begin, .end = offset});
+  };
+  add("features", safetensors_name(dtype), {rows, sample[0], sample[1], sample[2]}, features);
+  add("label", "I64", {rows}, labels);
+  add("top1", "U8", {rows}, top1);
+  add("top3", "U8", {rows}, top3);
+  const std::string text = write_safetensors_header(header);
+  std::string start(8, '\0');
+  const std::uint64_t text_bytes = text.size();
+  std::memcpy(start.data(), &text_bytes, 8);
+  start += text;
+  pieces[0] = std::as_bytes(std::span(start));
   // Counted before it is written, so that clean_up() removes it whatever happens.
   shard_rows.push_back(rows);
-  write_safetensors(
-      directory / shard_name(shard_rows.size() - 1),
-      {{"features", Tensor::borrow(shape, DType::kFloat32, features->data(), features)},
-       {"label", Tensor::of({rows}, labels)},
-       {"top1", Tensor::of({rows}, top1)},
-       {"top3", Tensor::of({rows}, top3)}});
-  features->clear();
+  write_synced(directory / shard_name(shard_rows.size() - 1), pieces);
+  features.clear();
   labels.clear();
   top1.clear();
   top3.clear();
@@ -74,9 +110,11 @@ void FeatureStoreWriter::State::clean_up() noexcept {
 }
 
 FeatureStoreWriter::FeatureStoreWriter(fs::path directory, FeatureStoreInfo info,
-                                       std::size_t shard_bytes)
+                                       std::size_t shard_bytes, StoredDType dtype)
     : state_(std::make_unique<State>()) {
   check(shard_bytes > 0, "feature store: shards of 0 bytes");
+  check(dtype != StoredDType::kFloat64, "feature store: float64 is not written");
+  state_->dtype = dtype;
   state_->directory = std::move(directory);
   state_->info = std::move(info);
   state_->shard_bytes = shard_bytes;
@@ -114,7 +152,7 @@ void FeatureStoreWriter::append(const Tensor& features, const Tensor& labels,
   const Shape sample = sample_shape(features.shape());
   if (state.rows_per_shard == 0) {
     state.sample = sample;
-    const std::size_t row_bytes = static_cast<std::size_t>(sample.numel()) * sizeof(float);
+    const std::size_t row_bytes = static_cast<std::size_t>(sample.numel()) * size_of(state.dtype);
     state.rows_per_shard =
         static_cast<std::int64_t>(std::max<std::size_t>(1, state.shard_bytes / row_bytes));
   }
@@ -126,8 +164,9 @@ void FeatureStoreWriter::append(const Tensor& features, const Tensor& labels,
   const std::int64_t* label = labels.data<std::int64_t>();
   for (std::int64_t row = 0; row < rows; ++row) {
     const std::size_t i = static_cast<std::size_t>(row);
-    state.features->insert(state.features->end(), values + row * sample.numel(),
-                           values + (row + 1) * sample.numel());
+    check(state.append_row(values + row * sample.numel(), sample.numel()),
+          "{}: a feature of {} is too large for {}; store the features as fp32 or bf16", folder,
+          names[i], state.dtype == StoredDType::kFloat16 ? "fp16" : "bf16");
     state.labels.push_back(label[row]);
     state.top1.push_back(top1[i]);
     state.top3.push_back(top3[i]);
@@ -170,7 +209,8 @@ void FeatureStoreWriter::finish() {
 struct FeatureStore::State {
   FeatureStoreInfo info;
   Shape shape;                       // [N,C,H,W]
-  std::vector<Tensor> shards;        // [n,C,H,W], float32
+  std::vector<RowFile> shards;       // [n,C,H,W]
+  std::vector<Tensor> mapped;        // of each; undefined unless stored as float32
   std::vector<std::int64_t> starts;  // the first row of each shard, and N
   bool has_labels = false;
   std::vector<std::int64_t> labels;
@@ -186,26 +226,37 @@ struct FeatureStore::State {
     return static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), row) -
                                     starts.begin() - 1);
   }
-  // Copies row `row` to `to`.
-  void copy_row(std::int64_t row, float* to) const {
-    const std::size_t shard = shard_of(row);
-    const std::int64_t values = shape.numel() / shape[0];
-    std::memcpy(to, shards[shard].data<float>() + (row - starts[shard]) * values,
-                static_cast<std::size_t>(values) * sizeof(float));
-  }
+  void add_features(const fs::path& path);
+  // Calls visit(shard, first row in the shard, rows, position in `rows` of the first) for runs of
+  // rows that lie one behind the other, by shard and place; in a run the positions follow too.
+  template <class Visit>
+  void for_each_run(std::span<const std::int64_t> rows, const Visit& visit) const;
 };
 
-namespace {
-
-// The [N,C,H,W] tensor `features` of a file, as float32.
-Tensor features_of(const SafetensorsFile& file) {
-  const Tensor features = file.tensor("features");
-  check(features.shape().rank() == 4 && features.numel() > 0 && features.dtype() != DType::kInt64 &&
-            features.dtype() != DType::kUInt8,
-        "{}: its tensor features is {} {}, floating [N,C,H,W] is expected", file.path().string(),
-        features.shape().to_string(), name_of(features.dtype()));
-  return features.to(DType::kFloat32);
+template <class Visit>
+void FeatureStore::State::for_each_run(std::span<const std::int64_t> rows,
+                                       const Visit& visit) const {
+  for (const std::int64_t row : rows)
+    check(0 <= row && row < shape[0], "feature store: row {} of {}", row, shape[0]);
+  std::vector<std::size_t> by_place(rows.size());
+  std::iota(by_place.begin(), by_place.end(), std::size_t{0});
+  std::stable_sort(by_place.begin(), by_place.end(),
+                   [&](std::size_t l, std::size_t r) { return rows[l] < rows[r]; });
+  for (std::size_t i = 0; i < by_place.size();) {
+    const std::size_t position = by_place[i];
+    const std::int64_t row = rows[position];
+    const std::size_t shard = shard_of(row);
+    std::size_t count = 1;
+    while (i + count < by_place.size() && by_place[i + count] == position + count &&
+           rows[position + count] == row + static_cast<std::int64_t>(count) &&
+           rows[position + count] < starts[shard + 1])
+      ++count;
+    visit(shard, row - starts[shard], static_cast<std::int64_t>(count), position);
+    i += count;
+  }
 }
+
+namespace {
 
 template <class T>
 void append_column(const SafetensorsFile& file, const char* name, std::int64_t rows,
@@ -220,22 +271,34 @@ void append_column(const SafetensorsFile& file, const char* name, std::int64_t r
 
 }  // namespace
 
+void FeatureStore::State::add_features(const fs::path& path) {
+  const RowFile& rows = shards.emplace_back(path, "features");
+  check(rows.shape().rank() == 4 && rows.shape().numel() > 0,
+        "{}: its tensor features is {}, floating [N,C,H,W] is expected", path.string(),
+        rows.shape().to_string());
+  // Of another dtype or not aligned it would be a copy of the whole.
+  const bool shared =
+      rows.dtype() == StoredDType::kFloat32 && rows.offset() % std::int64_t{sizeof(float)} == 0;
+  mapped.push_back(shared ? SafetensorsFile(path).tensor("features") : Tensor());
+}
+
 void FeatureStore::State::open_file(const fs::path& path) {
-  shards = {features_of(SafetensorsFile(path))};
+  add_features(path);
   shape = shards[0].shape();
   starts = {0, shape[0]};
 }
 
 void FeatureStore::State::add_shard(const fs::path& path, std::int64_t rows) {
+  add_features(path);
+  const Shape& found = shards.back().shape();
+  check(found == shape.with(0, rows),
+        "{}: its features are {}, the index expects {}; extract them "
+        "anew",
+        path.string(), found.to_string(), shape.with(0, rows).to_string());
   const SafetensorsFile file(path);
-  Tensor features = features_of(file);
-  check(features.shape() == shape.with(0, rows),
-        "{}: its features are {}, the index expects {}; extract them anew", path.string(),
-        features.shape().to_string(), shape.with(0, rows).to_string());
   append_column(file, "label", rows, labels);
   append_column(file, "top1", rows, top1);
   append_column(file, "top3", rows, top3);
-  shards.push_back(std::move(features));
   starts.push_back(starts.back() + rows);
 }
 
@@ -298,6 +361,7 @@ FeatureStore::FeatureStore(const fs::path& path) {
 
 std::int64_t FeatureStore::size() const { return state_->shape[0]; }
 const Shape& FeatureStore::shape() const { return state_->shape; }
+StoredDType FeatureStore::dtype() const { return state_->shards[0].dtype(); }
 const FeatureStoreInfo& FeatureStore::info() const { return state_->info; }
 bool FeatureStore::has_labels() const { return state_->has_labels; }
 const std::vector<std::int64_t>& FeatureStore::labels() const { return state_->labels; }
@@ -310,8 +374,9 @@ Tensor FeatureStore::rows(std::int64_t begin, std::int64_t end) const {
         end, size());
   if (begin < end) {
     const std::size_t shard = state_->shard_of(begin);
-    if (end <= state_->starts[shard + 1])
-      return state_->shards[shard].rows(begin - state_->starts[shard], end - state_->starts[shard]);
+    const Tensor& mapped = state_->mapped[shard];
+    if (mapped.defined() && end <= state_->starts[shard + 1])
+      return mapped.rows(begin - state_->starts[shard], end - state_->starts[shard]);
   }
   std::vector<std::int64_t> wanted(static_cast<std::size_t>(end - begin));
   std::iota(wanted.begin(), wanted.end(), begin);
@@ -319,18 +384,41 @@ Tensor FeatureStore::rows(std::int64_t begin, std::int64_t end) const {
 }
 
 Tensor FeatureStore::gather(const std::vector<std::int64_t>& rows) const {
-  for (std::int64_t row : rows)
-    check(0 <= row && row < size(), "feature store: row {} of {}", row, size());
   const std::int64_t count = static_cast<std::int64_t>(rows.size());
   const std::int64_t values = state_->shape.numel() / size();
   Tensor result = Tensor::empty(state_->shape.with(0, count));
   float* to = result.data<float>();
   parallel_for(count, std::max<std::int64_t>(1, (1 << 14) / values),
                [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t i = begin; i < end; ++i)
-                   state_->copy_row(rows[static_cast<std::size_t>(i)], to + i * values);
+                 const std::span part = std::span(rows).subspan(
+                     static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+                 announce(part);
+                 read(part, to + begin * values);
                });
   return result;
+}
+
+void FeatureStore::read(std::span<const std::int64_t> rows, float* to) const {
+  const std::int64_t values = state_->shape.numel() / size();
+  std::optional<OpenRowFile> file;
+  std::size_t open = 0;
+  state_->for_each_run(
+      rows, [&](std::size_t shard, std::int64_t first, std::int64_t count, std::size_t position) {
+        if (!file || shard != open) file.emplace(state_->shards[shard]);
+        open = shard;
+        file->read(first, count, to + static_cast<std::int64_t>(position) * values);
+      });
+}
+
+void FeatureStore::announce(std::span<const std::int64_t> rows) const {
+  std::optional<OpenRowFile> file;
+  std::size_t open = 0;
+  state_->for_each_run(rows,
+                       [&](std::size_t shard, std::int64_t first, std::int64_t count, std::size_t) {
+                         if (!file || shard != open) file.emplace(state_->shards[shard]);
+                         open = shard;
+                         file->announce(first, count);
+                       });
 }
 
 }  // namespace concord

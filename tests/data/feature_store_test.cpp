@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <cmath>
 #include <csignal>
 #include <numeric>
 
@@ -153,6 +154,62 @@ TEST(FeatureStore, ASingleFileWillDo) {
   write_safetensors(folder / "i", {{"features", Tensor::zeros({0, 4, 1, 1})}});
   expect_error([&] { FeatureStore(folder / "i"); }, {"0x4x1x1"});
   expect_error([&] { FeatureStore(folder / "none"); }, {(folder / "none").string()});
+}
+
+// Stored in 16 bits: what is read is what the rounding gives, by either way of reading.
+TEST(FeatureStore, RoundTripInSixteenBits) {
+  const TemporaryFolder folder;
+  Tensor all = features();
+  all.data<float>()[0] = NAN;
+  all.data<float>()[96 * 6 + 1] = -INFINITY;
+  for (const auto& [dtype, narrow] : {std::pair(StoredDType::kBFloat16, &narrow_to_bfloat16),
+                                      std::pair(StoredDType::kFloat16, &narrow_to_float16)}) {
+    const fs::path path = folder / safetensors_name(dtype);
+    {
+      FeatureStoreWriter writer(path, kInfo, 5 * 192, dtype);
+      append(writer, all, 0, 4);
+      append(writer, all, 4, kCount, MemoryFormat::kBlocked16);
+      writer.finish();
+    }
+    std::vector<std::uint16_t> bits(static_cast<std::size_t>(all.numel()));
+    EXPECT_TRUE(narrow(all.data<float>(), bits.size(), bits.data()));
+    std::vector<float> expected(bits.size());
+    widen(dtype, bits.data(), bits.size(), expected.data());
+    const auto row = [&](std::int64_t at) {
+      return std::vector<float>(expected.begin() + at * 96, expected.begin() + (at + 1) * 96);
+    };
+    EXPECT_EQ(listing(path).size(), 4U) << "as many rows a shard as its bytes allow";
+    const FeatureStore store(path);
+    EXPECT_EQ(store.dtype(), dtype);
+    EXPECT_EQ(store.labels()[10], 100);
+    for (const std::int64_t at : {10, 1, 5, 6}) {
+      const std::vector<float> wanted = row(at);
+      for (const Tensor& got : {store.rows(at, at + 1), store.gather({at}),
+                                store.rows(at, std::min(kCount, at + 4)).rows(0, 1)})
+        EXPECT_EQ(got.to_vector<float>(), wanted) << at;
+    }
+    EXPECT_TRUE(std::isnan(store.rows(0, 1).to_vector<float>()[0]));
+    EXPECT_EQ(store.rows(6, 7).to_vector<float>()[1], -INFINITY);
+    // As the engine reads it.
+    EXPECT_EQ(SafetensorsFile(path / "shard-00001.safetensors")
+                  .tensor("features")
+                  .rows(0, 1)
+                  .to_vector<float>(),
+              row(5));
+  }
+}
+
+TEST(FeatureStoreWriter, AFeatureTooLargeForItsType) {
+  const TemporaryFolder folder;
+  Tensor all = features();
+  all.data<float>()[96 * 2] = 70000;
+  FeatureStoreWriter half(folder / "half", kInfo, 5 * 192, StoredDType::kFloat16);
+  expect_error([&] { append(half, all, 0, 4); },
+               {(folder / "half").string(), name_of_row(2), "fp16", "bf16"});
+  FeatureStoreWriter bfloat(folder / "bfloat", kInfo, 5 * 192, StoredDType::kBFloat16);
+  append(bfloat, all, 0, 4);
+  expect_error([&] { FeatureStoreWriter(folder / "x", kInfo, 1, StoredDType::kFloat64); },
+               {"float64"});
 }
 
 TEST(FeatureStore, RowsThatAreNotThere) {
