@@ -1,149 +1,233 @@
-// A map here is a vector of L channels of one sample: pixel p starts at p * pitch. Blocked formats
-// have pitch = L, plain ones L = 1, and channels-last is cut into vectors of 16 (and single
-// channels for the rest) of pitch C. Threads share out maps, so no sum is shared between them.
+// A pooling is walked by the rows of its result, pixel by pixel, and at each pixel by vectors of
+// the channels that lie side by side there: one vector in blocked formats, many in channels-last, a
+// single channel in plain. Backward passes gather: what flows to a pixel is summed over the windows
+// that hold it, so that every element is written once and no two threads write the same.
 
 #include "kernels/pooling.h"
 
 #include <algorithm>
 #include <type_traits>
+#include <vector>
 
+#include "kernels/cpu/vector.h"
 #include "kernels/parallel.h"
 
 namespace concord::kernels {
 namespace {
 
-// Where a map lies: its first element and the distance between its pixels.
-struct MapPlace {
-  std::int64_t offset_in;   // in the pooling's input
-  std::int64_t offset_out;  // in its output
-  std::int64_t pitch;
+// Indices [begin, end); none where end <= begin.
+struct Range {
+  std::int64_t begin;
+  std::int64_t end;
+  std::int64_t size() const { return end - begin; }
 };
 
-constexpr std::int64_t kVector = 16;
+// One Range for each of `count` indices.
+template <class RangeOf>
+std::vector<Range> ranges(std::int64_t count, RangeOf range_of) {
+  std::vector<Range> all;
+  all.reserve(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) all.push_back(range_of(i));
+  return all;
+}
 
-// Reads or writes worth a thread.
-constexpr std::int64_t kGrain = 1 << 14;
+// One axis of a max pooling.
+struct MaxAxis {
+  std::int64_t kernel;
+  std::int64_t stride;
+  std::int64_t padding;
+  std::int64_t inputs;
+  std::int64_t outputs;
 
-// Calls body(place, std::integral_constant<int, L>) for every map of two tensors that differ in
-// their spatial size alone.
+  // Where window i begins, which may be outside the image.
+  std::int64_t first(std::int64_t i) const { return i * stride - padding; }
+  std::vector<Range> cells_of_windows() const {
+    return ranges(outputs, [this](std::int64_t i) {
+      return Range{std::max<std::int64_t>(first(i), 0), std::min(first(i) + kernel, inputs)};
+    });
+  }
+  std::vector<Range> windows_of_cells() const {
+    return ranges(inputs, [this](std::int64_t cell) {
+      const std::int64_t beyond = cell + padding - kernel;  // first(i) of windows that end before
+      return Range{beyond < 0 ? 0 : beyond / stride + 1,
+                   std::min((cell + padding) / stride + 1, outputs)};
+    });
+  }
+};
+
+// One axis of an average: outputs share out the inputs, and neighbours share a cell that a border
+// between them cuts.
+struct AverageAxis {
+  std::int64_t inputs;
+  std::int64_t outputs;
+
+  std::vector<Range> cells_of_windows() const { return shares(outputs, inputs); }
+  std::vector<Range> windows_of_cells() const { return shares(inputs, outputs); }
+
+ private:
+  // Those of `others` intervals that each of `count` of equal total length touches.
+  static std::vector<Range> shares(std::int64_t count, std::int64_t others) {
+    return ranges(count, [=](std::int64_t i) {
+      return Range{i * others / count, ((i + 1) * others + count - 1) / count};
+    });
+  }
+};
+
+// A map, pixel by pixel: the channels that lie side by side in memory.
+struct Maps {
+  std::int64_t count;
+  std::int64_t height;
+  std::int64_t width;
+  std::int64_t lanes;
+
+  explicit Maps(const ConstView& view) : height(view.shape[2]), width(view.shape[3]) {
+    const ChannelLayout layout = view.channels();
+    count = layout.outer * layout.groups;
+    lanes = layout.lanes;
+  }
+  // The first element of a pixel.
+  std::int64_t at(std::int64_t map, std::int64_t row, std::int64_t column) const {
+    return ((map * height + row) * width + column) * lanes;
+  }
+};
+
+// Calls body(map, row) for every row of all maps, split over threads. Each has its copy of the
+// body, so that a body that captures by value works on registers, whatever its stores might alias.
 template <class Body>
-void for_each_map(const ChannelLayout& in, const ChannelLayout& out, Body body) {
-  const std::int64_t lanes = in.lanes;
-  const std::int64_t vector = lanes % 8 == 0 ? std::min<std::int64_t>(lanes, kVector) : kVector;
-  const std::int64_t per_group = (lanes + vector - 1) / vector;
-  const std::int64_t maps = in.outer * in.groups * per_group;
-  const std::int64_t work = std::max(in.spatial, out.spatial) * std::min(vector, lanes);
-  parallel_for(maps, kGrain / std::max<std::int64_t>(1, work),
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t map = begin; map < end; ++map) {
-                   const std::int64_t group = map / per_group;
-                   const std::int64_t first = map % per_group * vector;
-                   const std::int64_t width = std::min(vector, lanes - first);
-                   MapPlace place{group * in.spatial * lanes + first,
-                                  group * out.spatial * lanes + first, lanes};
-                   if (width == 16) {
-                     body(place, std::integral_constant<int, 16>{});
-                   } else if (width == 8) {
-                     body(place, std::integral_constant<int, 8>{});
-                   } else {
-                     for (std::int64_t lane = 0; lane < width; ++lane) {
-                       body(place, std::integral_constant<int, 1>{});
-                       ++place.offset_in;
-                       ++place.offset_out;
-                     }
-                   }
-                 }
-               });
+void for_each_row(const Maps& maps, Body body) {
+  constexpr std::int64_t kGrain = 1 << 14;  // elements worth a thread
+  const std::int64_t height = maps.height;
+  const std::int64_t row_size = std::max<std::int64_t>(1, maps.width * maps.lanes);
+  parallel_for(maps.count * height, kGrain / row_size, [&](std::int64_t begin, std::int64_t end) {
+    const Body own = body;
+    for (std::int64_t row = begin; row < end; ++row) own(row / height, row % height);
+  });
 }
 
-Size2d spatial_size(const Shape& shape) { return {shape[2], shape[3]}; }
+// Calls body(first lane, std::integral_constant<int, L>) for vectors of L that cover the lanes.
+template <class Body>
+[[gnu::always_inline]] inline void for_each_vector(std::int64_t lanes, Body body) {
+  std::int64_t lane = 0;
+  for (; lane + 16 <= lanes; lane += 16) body(lane, std::integral_constant<int, 16>{});
+  for (; lane + 8 <= lanes; lane += 8) body(lane, std::integral_constant<int, 8>{});
+  for (; lane < lanes; ++lane) body(lane, std::integral_constant<int, 1>{});
+}
 
-// Rows and columns of the image that a window covers, from its first cell on.
-struct Window {
-  std::int64_t top;  // may lie above the image, as left may beside it
-  std::int64_t left;
-  std::int64_t row_begin;
-  std::int64_t row_end;
-  std::int64_t column_begin;
-  std::int64_t column_end;
+struct MaxAxes {
+  MaxAxis rows;
+  MaxAxis columns;
+
+  MaxAxes(const MaxPool2dOptions& o, const Maps& in, const Maps& out)
+      : rows{o.kernel.height, o.stride.height, o.padding.height, in.height, out.height},
+        columns{o.kernel.width, o.stride.width, o.padding.width, in.width, out.width} {}
+  bool overlap() const { return rows.kernel > rows.stride || columns.kernel > columns.stride; }
 };
-
-Window max_window(const MaxPool2dOptions& o, const Size2d& image, std::int64_t i, std::int64_t j) {
-  const std::int64_t top = i * o.stride.height - o.padding.height;
-  const std::int64_t left = j * o.stride.width - o.padding.width;
-  return {top,
-          left,
-          std::max<std::int64_t>(top, 0),
-          std::min(top + o.kernel.height, image.height),
-          std::max<std::int64_t>(left, 0),
-          std::min(left + o.kernel.width, image.width)};
-}
 
 // Index is the type that is stored, or void where no index is wanted.
-template <int L, class T, class Index>
-void max_pool_map(const T* x, std::int64_t pitch, const Size2d& image,
-                  const MaxPool2dOptions& options, const Size2d& output, T* y, Index* index) {
-  // An index as wide as T, so that the comparison's mask selects both.
-  using Wide = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-  for (std::int64_t i = 0; i < output.height; ++i) {
-    for (std::int64_t j = 0; j < output.width; ++j) {
-      const Window w = max_window(options, image, i, j);
-      T best[L];
-      Wide best_cell[L];
-      const T* first = x + (w.row_begin * image.width + w.column_begin) * pitch;
-      const auto first_cell =
-          static_cast<Wide>((w.row_begin - w.top) * options.kernel.width + w.column_begin - w.left);
-      for (int l = 0; l < L; ++l) {
-        best[l] = first[l];
-        best_cell[l] = first_cell;
-      }
-      for (std::int64_t h = w.row_begin; h < w.row_end; ++h) {
-        for (std::int64_t v = w.column_begin; v < w.column_end; ++v) {
-          const T* value = x + (h * image.width + v) * pitch;
-          const auto cell = static_cast<Wide>((h - w.top) * options.kernel.width + v - w.left);
-          for (int l = 0; l < L; ++l) {
+template <class T, class Index>
+void max_pool_forward(const T* x, const Maps& in, const MaxAxes& axes, T* y, Index* index,
+                      const Maps& out) {
+  const std::vector<Range> row_cells = axes.rows.cells_of_windows();
+  const std::vector<Range> column_cells = axes.columns.cells_of_windows();
+  for_each_row(out, [=, row_ranges = row_cells.data(), column_ranges = column_cells.data()](
+                        std::int64_t map, std::int64_t i) {
+    const Range rows = row_ranges[i];
+    for (std::int64_t j = 0; j < out.width; ++j) {
+      const Range columns = column_ranges[j];
+      const std::int64_t to = out.at(map, i, j);
+      const std::int64_t row_number =
+          (rows.begin - axes.rows.first(i)) * axes.columns.kernel - axes.columns.first(j);
+      for_each_vector(out.lanes, [&]<int L>(std::int64_t lane, std::integral_constant<int, L>) {
+        using Number = MaskOf<T>;  // as wide as T, so that a comparison selects both
+        Vector<T, L> best = load<L>(x + in.at(map, rows.begin, columns.begin) + lane);
+        Vector<Number, L> best_cell =
+            Vector<Number, L>{} + static_cast<Number>(row_number + columns.begin);
+        std::int64_t number = row_number;
+        for (std::int64_t h = rows.begin; h < rows.end; ++h) {
+          const T* from = x + in.at(map, h, columns.begin) + lane;
+          for (std::int64_t v = columns.begin; v < columns.end; ++v, from += in.lanes) {
+            const Vector<T, L> value = load<L>(from);
             // A NaN is taken, and never beaten but by another.
-            const bool take = value[l] > best[l] || value[l] != value[l];
-            best[l] = take ? value[l] : best[l];
-            best_cell[l] = take ? cell : best_cell[l];
+            const Vector<Number, L> take = (value > best) | (value != value);
+            best = take ? value : best;
+            best_cell = take ? Vector<Number, L>{} + static_cast<Number>(number + v) : best_cell;
           }
+          number += axes.columns.kernel;
         }
-      }
-      const std::int64_t at = (i * output.width + j) * pitch;
-      for (int l = 0; l < L; ++l) y[at + l] = best[l];
-      if constexpr (!std::is_void_v<Index>)
-        for (int l = 0; l < L; ++l) index[at + l] = static_cast<Index>(best_cell[l]);
+        store<L>(y + to + lane, best);
+        if constexpr (!std::is_void_v<Index>)
+          store<L>(index + to + lane, convert_lanes<Index, Number, L>(best_cell));
+      });
     }
-  }
+  });
 }
 
-template <int L, class T, class Index>
-void max_pool_map_backward(const T* dy, const Index* index, std::int64_t pitch, const Size2d& image,
-                           const MaxPool2dOptions& options, const Size2d& output, T* dx) {
-  for (std::int64_t pixel = 0; pixel < image.height * image.width; ++pixel)
-    for (int l = 0; l < L; ++l) dx[pixel * pitch + l] = T(0);
-  for (std::int64_t i = 0; i < output.height; ++i) {
-    for (std::int64_t j = 0; j < output.width; ++j) {
-      const Window w = max_window(options, image, i, j);
-      const T* gradient = dy + (i * output.width + j) * pitch;
-      const Index* cells = index + (i * output.width + j) * pitch;
-      if constexpr (L == 1) {
-        const auto cell = static_cast<std::int64_t>(*cells);
-        const std::int64_t h = w.top + cell / options.kernel.width;
-        const std::int64_t v = w.left + cell % options.kernel.width;
-        dx[(h * image.width + v) * pitch] += *gradient;
-      } else {
-        // Adding 0 to the cells of the window that lost is faster than scattering lane by lane.
-        for (std::int64_t h = w.row_begin; h < w.row_end; ++h) {
-          for (std::int64_t v = w.column_begin; v < w.column_end; ++v) {
-            const auto cell = static_cast<Index>((h - w.top) * options.kernel.width + v - w.left);
-            T* to = dx + (h * image.width + v) * pitch;
-            for (int l = 0; l < L; ++l) to[l] += cells[l] == cell ? gradient[l] : T(0);
+// Of windows that overlap: a pixel sums what those that hold it give.
+template <class T, class Index>
+void max_pool_backward(const T* dy, const Index* index, const Maps& out, const MaxAxes& axes, T* dx,
+                       const Maps& in) {
+  const std::vector<Range> row_windows = axes.rows.windows_of_cells();
+  const std::vector<Range> column_windows = axes.columns.windows_of_cells();
+  for_each_row(in, [=, row_ranges = row_windows.data(), column_ranges = column_windows.data()](
+                       std::int64_t map, std::int64_t h) {
+    const Range rows = row_ranges[h];
+    for (std::int64_t v = 0; v < in.width; ++v) {
+      const Range columns = column_ranges[v];
+      T* const to = dx + in.at(map, h, v);
+      for_each_vector(in.lanes, [&]<int L>(std::int64_t lane, std::integral_constant<int, L>) {
+        using Number = MaskOf<T>;
+        Vector<T, L> total = {};
+        for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+          // This pixel's number in the windows of a row falls by the stride from one to the next.
+          std::int64_t number = (h - axes.rows.first(i)) * axes.columns.kernel + v -
+                                axes.columns.first(columns.begin);
+          std::int64_t from = out.at(map, i, columns.begin) + lane;
+          for (std::int64_t j = columns.begin; j < columns.end; ++j) {
+            const auto winner = convert_lanes<Number, Index, L>(load<L>(index + from));
+            total += winner == static_cast<Number>(number) ? load<L>(dy + from) : Vector<T, L>{};
+            number -= axes.columns.stride;
+            from += out.lanes;
           }
         }
-      }
+        store<L>(to + lane, total);
+      });
     }
-  }
+  });
+}
+
+// Of windows that do not: each is read once for all its cells of a row, and what lies between them
+// gets nothing.
+template <class T, class Index>
+void max_pool_backward_disjoint(const T* dy, const Index* index, const Maps& out,
+                                const MaxAxes& axes, T* dx, const Maps& in) {
+  const std::vector<Range> row_windows = axes.rows.windows_of_cells();
+  const std::vector<Range> column_cells = axes.columns.cells_of_windows();
+  for_each_row(in, [=, row_ranges = row_windows.data(), column_ranges = column_cells.data()](
+                       std::int64_t map, std::int64_t h) {
+    const Range rows = row_ranges[h];
+    T* const to = dx + in.at(map, h, 0);
+    std::int64_t written = 0;
+    for (std::int64_t j = 0; rows.size() > 0 && j < out.width; ++j) {
+      const Range columns = column_ranges[j];
+      if (columns.begin > written)
+        std::fill(to + written * in.lanes, to + columns.begin * in.lanes, T(0));
+      const std::int64_t from = out.at(map, rows.begin, j);
+      const std::int64_t row_number =
+          (h - axes.rows.first(rows.begin)) * axes.columns.kernel - axes.columns.first(j);
+      for_each_vector(in.lanes, [&]<int L>(std::int64_t lane, std::integral_constant<int, L>) {
+        using Number = MaskOf<T>;
+        const auto winner = convert_lanes<Number, Index, L>(load<L>(index + from + lane));
+        const Vector<T, L> gradient = load<L>(dy + from + lane);
+        for (std::int64_t v = columns.begin; v < columns.end; ++v) {
+          const Vector<T, L> part =
+              winner == static_cast<Number>(row_number + v) ? gradient : Vector<T, L>{};
+          store<L>(to + v * in.lanes + lane, part);
+        }
+      });
+      written = columns.end;
+    }
+    std::fill(to + written * in.lanes, to + in.width * in.lanes, T(0));
+  });
 }
 
 // Calls body with a pointer of the index's type; null of void where there is none.
@@ -159,115 +243,109 @@ void with_index(const AnyView& index, Body&& body) {
 }
 
 void max_pool2d_forward_cpu(ConstView x, const MaxPool2dOptions& options, View y, View index) {
-  const Size2d image = spatial_size(x.shape);
-  const Size2d output = spatial_size(y.shape);
+  const Maps in(x);
+  const Maps out(y);
   with_float(x, "max_pool2d", [&]<class T>(T) {
-    with_index(index, [&]<class Index>(Index* indices) {
-      for_each_map(x.channels(), y.channels(),
-                   [&]<int L>(const MapPlace& place, std::integral_constant<int, L>) {
-                     Index* at = indices;
-                     if constexpr (!std::is_void_v<Index>) at += place.offset_out;
-                     max_pool_map<L>(x.as<T>() + place.offset_in, place.pitch, image, options,
-                                     output, y.as<T>() + place.offset_out, at);
-                   });
+    with_index(index, [&](auto* indices) {
+      max_pool_forward(x.as<T>(), in, MaxAxes(options, in, out), y.as<T>(), indices, out);
     });
   });
 }
 
 void max_pool2d_backward_cpu(ConstView dy, ConstView index, const MaxPool2dOptions& options,
                              View dx) {
-  const Size2d image = spatial_size(dx.shape);
-  const Size2d output = spatial_size(dy.shape);
+  const Maps in(dx);
+  const Maps out(dy);
   check(static_cast<bool>(index), "max_pool2d: the backward pass needs the indices");
   with_float(dy, "max_pool2d", [&]<class T>(T) {
     with_index(index, [&]<class Index>(Index* indices) {
       if constexpr (!std::is_void_v<Index>) {
-        for_each_map(dx.channels(), dy.channels(),
-                     [&]<int L>(const MapPlace& place, std::integral_constant<int, L>) {
-                       max_pool_map_backward<L>(dy.as<T>() + place.offset_out,
-                                                indices + place.offset_out, place.pitch, image,
-                                                options, output, dx.as<T>() + place.offset_in);
-                     });
+        const MaxAxes axes(options, in, out);
+        const auto backward =
+            axes.overlap() ? max_pool_backward<T, Index> : max_pool_backward_disjoint<T, Index>;
+        backward(dy.as<T>(), indices, out, axes, dx.as<T>(), in);
       }
     });
   });
 }
 
-// Cells [begin, end) that output `i` of `outputs` averages.
-struct Range {
-  std::int64_t begin;
-  std::int64_t end;
-};
-Range average_range(std::int64_t i, std::int64_t outputs, std::int64_t inputs) {
-  return {i * inputs / outputs, ((i + 1) * inputs + outputs - 1) / outputs};
-}
+struct AverageAxes {
+  AverageAxis rows;
+  AverageAxis columns;
 
-// Calls body(output pixel, rows, columns, 1 / number of cells) for every window.
-template <class Body>
-void for_each_average(const Size2d& image, const Size2d& output, Body body) {
-  for (std::int64_t i = 0; i < output.height; ++i) {
-    const Range rows = average_range(i, output.height, image.height);
-    for (std::int64_t j = 0; j < output.width; ++j) {
-      const Range columns = average_range(j, output.width, image.width);
-      const std::int64_t cells = (rows.end - rows.begin) * (columns.end - columns.begin);
-      body(i * output.width + j, rows, columns, 1.0 / static_cast<double>(cells));
-    }
+  AverageAxes(const Maps& in, const Maps& out)
+      : rows{in.height, out.height}, columns{in.width, out.width} {}
+
+  // 1 / the number of cells of each window.
+  template <class T>
+  std::vector<T> shares() const {
+    std::vector<T> all;
+    for (const Range& row : rows.cells_of_windows())
+      for (const Range& column : columns.cells_of_windows())
+        all.push_back(static_cast<T>(1.0 / static_cast<double>(row.size() * column.size())));
+    return all;
   }
-}
+};
 
-template <int L, class T>
-void average_map(const T* x, std::int64_t pitch, const Size2d& image, const Size2d& output, T* y) {
-  for_each_average(image, output, [&](std::int64_t pixel, Range rows, Range columns, double share) {
-    T total[L] = {};
-    for (std::int64_t h = rows.begin; h < rows.end; ++h) {
-      for (std::int64_t v = columns.begin; v < columns.end; ++v) {
-        const T* value = x + (h * image.width + v) * pitch;
-        for (int l = 0; l < L; ++l) total[l] += value[l];
-      }
+template <class T>
+void average_forward(const T* x, const Maps& in, T* y, const Maps& out) {
+  const AverageAxes axes(in, out);
+  const std::vector<Range> row_cells = axes.rows.cells_of_windows();
+  const std::vector<Range> column_cells = axes.columns.cells_of_windows();
+  const std::vector<T> all_shares = axes.shares<T>();
+  for_each_row(out, [=, row_ranges = row_cells.data(), column_ranges = column_cells.data(),
+                     shares = all_shares.data()](std::int64_t map, std::int64_t i) {
+    const Range rows = row_ranges[i];
+    for (std::int64_t j = 0; j < out.width; ++j) {
+      const Range columns = column_ranges[j];
+      const T share = shares[i * out.width + j];
+      T* const to = y + out.at(map, i, j);
+      for_each_vector(out.lanes, [&]<int L>(std::int64_t lane, std::integral_constant<int, L>) {
+        Vector<T, L> total = {};
+        for (std::int64_t h = rows.begin; h < rows.end; ++h) {
+          const T* from = x + in.at(map, h, columns.begin) + lane;
+          for (std::int64_t v = columns.begin; v < columns.end; ++v, from += in.lanes)
+            total += load<L>(from);
+        }
+        store<L>(to + lane, Vector<T, L>(total * share));
+      });
     }
-    for (int l = 0; l < L; ++l) y[pixel * pitch + l] = total[l] * static_cast<T>(share);
   });
 }
 
-template <int L, class T>
-void average_map_backward(const T* dy, std::int64_t pitch, const Size2d& image,
-                          const Size2d& output, T* dx) {
-  for (std::int64_t pixel = 0; pixel < image.height * image.width; ++pixel)
-    for (int l = 0; l < L; ++l) dx[pixel * pitch + l] = T(0);
-  for_each_average(image, output, [&](std::int64_t pixel, Range rows, Range columns, double share) {
-    T part[L];
-    for (int l = 0; l < L; ++l) part[l] = dy[pixel * pitch + l] * static_cast<T>(share);
-    for (std::int64_t h = rows.begin; h < rows.end; ++h) {
-      for (std::int64_t v = columns.begin; v < columns.end; ++v) {
-        T* to = dx + (h * image.width + v) * pitch;
-        for (int l = 0; l < L; ++l) to[l] += part[l];
-      }
+template <class T>
+void average_backward(const T* dy, const Maps& out, T* dx, const Maps& in) {
+  const AverageAxes axes(in, out);
+  const std::vector<Range> row_windows = axes.rows.windows_of_cells();
+  const std::vector<Range> column_windows = axes.columns.windows_of_cells();
+  const std::vector<T> all_shares = axes.shares<T>();
+  for_each_row(in, [=, row_ranges = row_windows.data(), column_ranges = column_windows.data(),
+                    shares = all_shares.data()](std::int64_t map, std::int64_t h) {
+    const Range rows = row_ranges[h];
+    for (std::int64_t v = 0; v < in.width; ++v) {
+      const Range columns = column_ranges[v];
+      T* const to = dx + in.at(map, h, v);
+      for_each_vector(in.lanes, [&]<int L>(std::int64_t lane, std::integral_constant<int, L>) {
+        Vector<T, L> total = {};
+        for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+          const T* from = dy + out.at(map, i, columns.begin) + lane;
+          for (std::int64_t j = columns.begin; j < columns.end; ++j, from += out.lanes)
+            total += load<L>(from) * shares[i * out.width + j];
+        }
+        store<L>(to + lane, total);
+      });
     }
   });
 }
 
 void adaptive_avg_pool2d_forward_cpu(ConstView x, View y) {
-  const Size2d image = spatial_size(x.shape);
-  const Size2d output = spatial_size(y.shape);
-  with_float(x, "adaptive_avg_pool2d", [&]<class T>(T) {
-    for_each_map(x.channels(), y.channels(),
-                 [&]<int L>(const MapPlace& place, std::integral_constant<int, L>) {
-                   average_map<L>(x.as<T>() + place.offset_in, place.pitch, image, output,
-                                  y.as<T>() + place.offset_out);
-                 });
-  });
+  with_float(x, "adaptive_avg_pool2d",
+             [&]<class T>(T) { average_forward(x.as<T>(), Maps(x), y.as<T>(), Maps(y)); });
 }
 
 void adaptive_avg_pool2d_backward_cpu(ConstView dy, View dx) {
-  const Size2d image = spatial_size(dx.shape);
-  const Size2d output = spatial_size(dy.shape);
-  with_float(dy, "adaptive_avg_pool2d", [&]<class T>(T) {
-    for_each_map(dx.channels(), dy.channels(),
-                 [&]<int L>(const MapPlace& place, std::integral_constant<int, L>) {
-                   average_map_backward<L>(dy.as<T>() + place.offset_out, place.pitch, image,
-                                           output, dx.as<T>() + place.offset_in);
-                 });
-  });
+  with_float(dy, "adaptive_avg_pool2d",
+             [&]<class T>(T) { average_backward(dy.as<T>(), Maps(dy), dx.as<T>(), Maps(dx)); });
 }
 
 const Registration registrations[] = {

@@ -36,6 +36,9 @@ const std::vector<MaxPoolCase> kMaxPoolCases = {
     {{2, 32, 5, 5}, {{3, 3}, {2, 2}, {0, 0}}, {2, 2}},
     {{1, 8, 4, 9}, {{1, 2}, {3, 4}, {0, 0}}, {2, 2}},      // stride beyond the kernel
     {{2, 21, 4, 3}, {{2, 3}, {1, 2}, {1, 1}}, {5, 2}},     // a vector and a rest of channels
+    {{2, 27, 7, 5}, {{2, 2}, {2, 2}, {0, 0}}, {3, 2}},     // two kinds of vector and a rest
+    {{1, 16, 7, 6}, {{2, 3}, {3, 3}, {1, 1}}, {3, 2}},     // gaps, and a window over the border
+    {{1, 24, 6, 7}, {{3, 2}, {2, 3}, {0, 1}}, {2, 3}},     // rows overlap, columns do not
     {{1, 16, 1, 1}, {{3, 3}, {2, 2}, {1, 1}}, {1, 1}},     // padding all around
     {{1, 2, 18, 17}, {{18, 17}, {1, 1}, {0, 0}}, {1, 1}},  // more cells than a byte counts
     {{1, 16, 20, 18}, {{18, 17}, {2, 1}, {0, 0}}, {2, 2}},
