@@ -3,6 +3,7 @@
 #include "data/feature_store.h"
 #include "engine/autograd.h"
 #include "tools/common/classification.h"
+#include "tools/common/feature_pairs.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/options.h"
 #include "tools/common/progress.h"
@@ -20,6 +21,7 @@ struct Options {
   std::string weights;
   std::string layer;
   std::string split = "val";
+  std::string store_dtype = "fp32";
 };
 
 // The features of a batch and its logits from one pass where the layer allows it.
@@ -74,12 +76,15 @@ void extract(Options& options, const CommandLine& line) {
   Outputs outputs = extractor.run(batch.images);
 
   RunDirectory directory(options.run, {"index.json", "shard-*.safetensors", "config.json"});
-  FeatureStoreWriter writer(directory.path(), {.arch = saved.network->arch(),
-                                               .layer = options.layer,
-                                               .dataset = options.images.data,
-                                               .split = loader.set().name,
-                                               .weights = options.weights,
-                                               .image_size = options.images.image_size});
+  const StoredDType dtype = stored_dtype_of_option(options.store_dtype);
+  FeatureStoreWriter writer(directory.path(),
+                            {.arch = saved.network->arch(),
+                             .layer = options.layer,
+                             .dataset = options.images.data,
+                             .split = loader.set().name,
+                             .weights = options.weights,
+                             .image_size = options.images.image_size},
+                            kShardBytes, dtype);
   Progress progress("extracting", loader.size(), "images");
   std::int64_t done = 0;
   Shape shape;
@@ -115,7 +120,8 @@ void extract(Options& options, const CommandLine& line) {
   Table table({"network", "layer", "split", "features", "MiB"});
   const Shape whole = shape.with(0, done);
   table.row({saved.network->arch(), options.layer, loader.set().name, whole.to_string(),
-             fmt::format("{:.1f}", static_cast<double>(whole.numel()) * 4 / (1 << 20))});
+             fmt::format("{:.1f}", static_cast<double>(whole.numel()) *
+                                       static_cast<double>(size_of(dtype)) / (1 << 20))});
   table.print();
 }
 
@@ -142,6 +148,7 @@ int main(int argc, char** argv) {
   line.app().get_option("--image-size")->default_str("");
   line.app().get_option("--data")->required();
   line.option("--split", options.split, "train, or val (val/ or test/)", one_of({"train", "val"}));
+  add_store_dtype_option(line, options.store_dtype);
   line.option("--arch", options.arch, "architecture, where the file does not name it",
               one_of(concord::network_names()));
   add_output_options(line, options.run, "folder for the store; must be new or empty");

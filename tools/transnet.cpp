@@ -29,6 +29,7 @@ struct Options {
   OptimizerOptions optimizer;
   TransNetChoice net;
   std::vector<double> alpha = {0.1};
+  double read_ahead_mib = PairOrder{}.read_ahead_mib;
   bool no_penalty = false;
   bool evaluate = false;
 };
@@ -48,11 +49,14 @@ Sources from_stores(const Options& options) {
   Sources sources;
   sources.train =
       pairs_from_stores(FeatureStore(options.features_a), FeatureStore(options.features_b),
-                        {.batch_size = batch, .shuffle = true, .seed = options.run.seed});
+                        {.batch_size = batch,
+                         .shuffle = true,
+                         .seed = options.run.seed,
+                         .read_ahead_mib = options.read_ahead_mib});
   if (!options.val_features_a.empty())
-    sources.validation =
-        pairs_from_stores(FeatureStore(options.val_features_a),
-                          FeatureStore(options.val_features_b), {.batch_size = batch});
+    sources.validation = pairs_from_stores(
+        FeatureStore(options.val_features_a), FeatureStore(options.val_features_b),
+        {.batch_size = batch, .read_ahead_mib = options.read_ahead_mib});
   return sources;
 }
 
@@ -188,7 +192,7 @@ void train_trans_net(Options& options, const CommandLine& line) {
     line.refuse({"--data", "--image-size", "--layer", "--layer-a", "--layer-b"},
                 "does not apply to features from files");
   else
-    line.refuse({"--val-features-a", "--val-features-b"},
+    line.refuse({"--val-features-a", "--val-features-b", "--read-ahead"},
                 "needs --features-a and --features-b; networks are validated on the data's val/");
   Sources sources = stored ? from_stores(options) : from_networks(options, line);
   const Shape a = sources.train->shape_a();
@@ -250,9 +254,9 @@ void evaluate(const Options& options, const CommandLine& line) {
               "--evaluate needs --features-a and --features-b");
   const SavedTransNet saved = load_trans_net(options.weights, options.net);
   TransNet& net = *saved.net;
-  const auto pairs =
-      pairs_from_stores(FeatureStore(options.features_a), FeatureStore(options.features_b),
-                        {.batch_size = options.images.batch_size});
+  const auto pairs = pairs_from_stores(
+      FeatureStore(options.features_a), FeatureStore(options.features_b),
+      {.batch_size = options.images.batch_size, .read_ahead_mib = options.read_ahead_mib});
   check_fits(net, pairs->shape_a(), pairs->shape_b(), options.weights);
   const std::int64_t orders = net.options().orders;
   std::vector<std::pair<std::string, Shape>> tensors = {{"y", pairs->shape_b()}};
@@ -326,6 +330,7 @@ int main(int argc, char** argv) {
                    "tells --evaluate\nits orders, channels and kernel; its norms are those of "
                    "--input-norm, --affine and --stage-norm."});
   add_source_options(line, options);
+  add_read_ahead_option(line, options.read_ahead_mib);
   add_image_options(line, options.images,
                     "with --data: both sides in pixels (default: as trained)");
   line.app().get_option("--image-size")->default_str("");

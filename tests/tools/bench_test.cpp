@@ -5,6 +5,7 @@
 #include <set>
 #include <sstream>
 
+#include "data/feature_store.h"
 #include "kernels/kernel.h"
 #include "models/network.h"
 #include "models/trans_net.h"
@@ -59,6 +60,34 @@ TEST_F(ConcordBench, ListsEveryKernelAndEveryNetwork) {
   for (const char* step : {"transnet:512x28x28", "disentangle:", "decode", "resize",
                            "store-write:", "store-read:", "checkpoint-write:"})
     EXPECT_TRUE(listed(std::string("step/") + step)) << step;
+}
+
+// Stores of random features are written once, and trained on.
+TEST_F(ConcordBench, TrainsOnStoresThatItWrites) {
+  const std::string stores = (folder_ / "stores").string();
+  const auto step = [&](const std::string& name, Words more) {
+    for (const char* word : {"--step", name.c_str(), "--batch-size", "4", "--interactive"})
+      more.emplace_back(word);
+    return run(more, "run 40\n");
+  };
+  const ProgramResult result =
+      step("transnet-store:16x4x4", {"--stores", stores, "--rows", "70", "--store-dtype", "bf16"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  // Two epochs of 18 batches and the beginning of a third.
+  const json answer = json::parse(lines_of(result.out).at(1));
+  EXPECT_EQ(answer["seconds"].size(), 40U);
+  EXPECT_GT(answer["values"][39], 0);
+  const FeatureStore a(stores + "/a");
+  EXPECT_EQ(a.shape(), Shape({70, 16, 4, 4}));
+  EXPECT_EQ(a.dtype(), StoredDType::kBFloat16);
+  EXPECT_NE(a.rows(0, 1).to_vector<float>(),
+            FeatureStore(stores + "/b").rows(0, 1).to_vector<float>());
+  const auto written = fs::last_write_time(stores + "/a/index.json");
+  EXPECT_EQ(step("store-next:16x4x4", {"--stores", stores, "--read-ahead", "0"}).code, 0);
+  EXPECT_EQ(fs::last_write_time(stores + "/a/index.json"), written) << "written again";
+  expect_failure(step("store-next:16x5x4", {"--stores", stores}), 1, {"70x16x4x4", "16x5x4"});
+  expect_failure(step("store-next:16x4x4", {}), 2, {"--stores"});
+  expect_failure(step("load", {}), 2, {"--images"});
 }
 
 // One case of each kernel, run once: none fails, and its figures follow from one another.

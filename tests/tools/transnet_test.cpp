@@ -120,6 +120,38 @@ TEST_F(ConcordTransNet, ResumesToTheSameBits) {
                  1, {"--alpha"});
 }
 
+TEST_F(ConcordTransNet, ReadingAheadChangesNoBits) {
+  const Words more = {"--val-features-a", a_, "--val-features-b", b_};
+  ASSERT_EQ(run_program("concord-transnet", train(out_, more)).code, 0);
+  // Nothing ahead; less than a batch of 4 x (120 + 120) floats, which is said; two batches.
+  for (const char* mib : {"0", "0.003", "0.008"}) {
+    const std::string other = (folder_ / mib).string();
+    const ProgramResult run =
+        run_program("concord-transnet", joined(train(other, more), {"--read-ahead", mib}));
+    ASSERT_EQ(run.code, 0) << run.err;
+    EXPECT_EQ(run.err.find("nothing is read ahead") != std::string::npos,
+              std::string(mib) == "0.003")
+        << run.err;
+    EXPECT_TRUE(text_of(other + "/last.safetensors") == text_of(out_ + "/last.safetensors")) << mib;
+    EXPECT_EQ(untimed(other + "/metrics.jsonl"), untimed(out_ + "/metrics.jsonl")) << mib;
+  }
+  // Half of a run under one limit, the rest under another.
+  const Words constant = joined(more, {"--lr-schedule", "constant"});
+  const std::string whole = (folder_ / "whole").string();
+  Words six = train(whole, constant);
+  six[5] = "6";
+  ASSERT_EQ(run_program("concord-transnet", six).code, 0);
+  const std::string parts = (folder_ / "parts").string();
+  ASSERT_EQ(
+      run_program("concord-transnet", train(parts, joined(constant, {"--read-ahead", "0.008"})))
+          .code,
+      0);
+  six = train(parts, joined(constant, {"--resume", "--read-ahead", "0"}));
+  six[5] = "6";
+  ASSERT_EQ(run_program("concord-transnet", six).code, 0);
+  EXPECT_TRUE(text_of(parts + "/last.safetensors") == text_of(whole + "/last.safetensors"));
+}
+
 TEST_F(ConcordTransNet, MoreEpochsMayFollowUnlessTheScheduleIsStretched) {
   const Words constant = {"--lr-schedule", "constant"};
   const std::string reference = (folder_ / "reference").string();
@@ -335,6 +367,26 @@ TEST(ConcordPrograms, FromPicturesToPictures) {
                            "--data", at("data"), "--output-dir", at("features-" + net)})
                   .code,
               0);
+  }
+  for (const std::string dtype : {"bf16", "fp16"}) {
+    const ProgramResult half =
+        run_program("concord-features",
+                    {"--weights", at("net-a/last.safetensors"), "--layer", "layer1", "--data",
+                     at("data"), "--output-dir", at(dtype), "--store-dtype", dtype});
+    ASSERT_EQ(half.code, 0) << half.err;
+    const FeatureStore exact(at("features-a"));
+    const FeatureStore rounded(at(dtype));
+    const auto values = exact.rows(0, exact.size()).to_vector<float>();
+    const auto got = rounded.rows(0, exact.size()).to_vector<float>();
+    ASSERT_EQ(got.size(), values.size());
+    double worst = 0;
+    for (std::size_t i = 0; i < got.size(); ++i)
+      worst = std::max(worst, std::abs(double{got[i]} - values[i]) /
+                                  std::max(std::abs(double{values[i]}), 0x1p-14));
+    EXPECT_LE(worst, dtype == "bf16" ? 0x1p-8 : 0x1p-11);
+    EXPECT_GT(worst, dtype == "bf16" ? 0x1p-10 : 0x1p-13) << "was it rounded at all?";
+    EXPECT_EQ(fs::file_size(at(dtype + "/shard-00000.safetensors")),
+              fs::file_size(at("features-a/shard-00000.safetensors")) - 2 * got.size());
   }
   const ProgramResult net = run_program(
       "concord-transnet", {"--weights-a", at("net-a/last.safetensors"), "--weights-b",

@@ -1,7 +1,5 @@
 #include "tools/common/feature_pairs.h"
 
-#include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "engine/autograd.h"
@@ -20,32 +18,29 @@ Shape map_shape(const Shape& shape) {
 class StorePairs : public FeaturePairs {
  public:
   StorePairs(const FeatureStore& a, const FeatureStore& b, const PairOrder& order)
-      : a_(a), b_(b), order_(order) {
-    check_same_images(a, b);
+      : a_(a), b_(b), reader_(make_reader(a, b, order)) {
+    if (order.read_ahead_mib > 0 && reader_->ahead() == 0)
+      note("a batch of {} takes {:.0f} MiB, --read-ahead is {:.0f}: nothing is read ahead",
+           order.batch_size, static_cast<double>(reader_->batch_bytes()) / (1 << 20),
+           order.read_ahead_mib);
   }
 
   void start(std::int64_t epoch, std::int64_t first_batch) override {
-    if (order_.shuffle) rows_ = shuffled_order(size(), order_.seed, epoch);
-    number_ = first_batch;
+    reader_->start(epoch, first_batch);
   }
 
   bool next(PairBatch& batch) override {
-    const std::int64_t begin = number_ * order_.batch_size;
-    const std::int64_t end = std::min(size(), begin + order_.batch_size);
-    if (begin >= end) return false;
-    const auto get = [&](const FeatureStore& store) {
-      if (!order_.shuffle) return as_maps(store.rows(begin, end));
-      return as_maps(store.gather({rows_.begin() + begin, rows_.begin() + end}));
-    };
-    batch.b = get(b_);
-    batch.a = at_size(get(a_), batch.b.dim(2), batch.b.dim(3));
-    batch.number = number_++;
+    batch.a = Tensor();  // its memory is wanted for a batch ahead
+    batch.b = Tensor();
+    FeatureBatch rows;
+    if (!reader_->next(rows)) return false;
+    batch.b = as_maps(rows.features[1]);
+    batch.a = at_size(as_maps(rows.features[0]), batch.b.dim(2), batch.b.dim(3));
+    batch.number = rows.number;
     return true;
   }
 
-  std::int64_t batches() const override {
-    return (size() + order_.batch_size - 1) / order_.batch_size;
-  }
+  std::int64_t batches() const override { return reader_->batches(); }
   std::int64_t size() const override { return a_.size(); }
   Shape shape_a() const override { return map_shape(a_.shape()); }
   Shape shape_b() const override { return map_shape(b_.shape()); }
@@ -60,11 +55,20 @@ class StorePairs : public FeaturePairs {
   }
 
  private:
+  static std::unique_ptr<FeatureReader> make_reader(const FeatureStore& a, const FeatureStore& b,
+                                                    const PairOrder& order) {
+    check_same_images(a, b);
+    return std::make_unique<FeatureReader>(
+        std::vector{a, b}, FeatureReaderOptions{.batch_size = order.batch_size,
+                                                .shuffle = order.shuffle,
+                                                .seed = order.seed,
+                                                .ahead_bytes = static_cast<std::size_t>(
+                                                    order.read_ahead_mib * 1024 * 1024)});
+  }
+
   FeatureStore a_;
   FeatureStore b_;
-  PairOrder order_;
-  std::vector<std::int64_t> rows_;
-  std::int64_t number_ = 0;
+  std::unique_ptr<FeatureReader> reader_;
 };
 
 class NetworkPairs : public FeaturePairs {
@@ -165,6 +169,25 @@ Tensor at_size(const Tensor& features, std::int64_t height, std::int64_t width) 
   if (features.dim(2) == height && features.dim(3) == width) return features;
   const NoGradGuard no_gradients;
   return resize_bilinear(features, {height, width});
+}
+
+void add_store_dtype_option(CommandLine& line, std::string& dtype) {
+  line.option("--store-dtype", dtype,
+              "of the features on disk: fp32; bf16 or fp16, half as large and rounded by at most "
+              "2^-8 or 2^-11 of each value",
+              one_of({"fp32", "bf16", "fp16"}));
+}
+
+StoredDType stored_dtype_of_option(const std::string& dtype) {
+  if (dtype == "bf16") return StoredDType::kBFloat16;
+  return dtype == "fp16" ? StoredDType::kFloat16 : StoredDType::kFloat32;
+}
+
+void add_read_ahead_option(CommandLine& line, double& mib) {
+  line.option("--read-ahead", mib,
+              "memory for batches of stored features that are read ahead, in MiB; never more, and "
+              "the batch in use on top; 0 = none",
+              in_range(0, 1e7));
 }
 
 std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const FeatureStore& b,

@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "data/feature_reader.h"
 #include "data/feature_store.h"
 #include "tools/common/classification.h"
+#include "tools/common/program.h"
 
 namespace concord::tool {
 
@@ -37,9 +39,18 @@ struct PairOrder {
   std::int64_t batch_size = 64;
   bool shuffle = false;
   std::uint64_t seed = 0;
+  double read_ahead_mib = static_cast<double>(kReadAheadBytes >> 20);
 };
 
-// Throws when the two hold different numbers of images, or different images by name.
+// --store-dtype fp32|bf16|fp16, and what it names.
+void add_store_dtype_option(CommandLine& line, std::string& dtype);
+StoredDType stored_dtype_of_option(const std::string& dtype);
+
+// --read-ahead: PairOrder's.
+void add_read_ahead_option(CommandLine& line, double& mib);
+
+// Read ahead (data/feature_reader.h). Throws when the two hold different numbers of images, or
+// different images by name.
 std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const FeatureStore& b,
                                                 const PairOrder& order);
 
