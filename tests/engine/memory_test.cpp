@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
 #include <vector>
 
 #include "engine/tensor.h"
 #include "kernels/philox.h"
 #include "tests/expect_error.h"
+#include "tests/gradient_check.h"
 
 namespace concord::kernels {
 namespace {
@@ -87,6 +89,42 @@ TEST(MemoryPool, TooMuchIsAnErrorThatSaysWhatToDo) {
 #endif
   test::expect_error([] { buffer(std::size_t{1} << 55); },
                      {"out of memory on cpu", "36028797018963968 bytes", "--batch-size"});
+}
+
+// Every pair of formats, by the place of each element as the formats define it. Whole tiles of the
+// float32 transposition, overlapping ones, images and groups too small for one.
+TEST(Convert, AgreesWithTheLayouts) {
+  for (const Shape& shape : {Shape{2, 32, 4, 4}, Shape{1, 48, 5, 7}, Shape{2, 24, 3, 3},
+                             Shape{3, 16, 3, 5}, Shape{2, 21, 5, 4}, Shape{1, 16, 1, 1}}) {
+    for (const MemoryFormat from_format : test::kMemoryFormats) {
+      for (const MemoryFormat to_format : test::kMemoryFormats) {
+        if (!supports(from_format, shape) || !supports(to_format, shape)) continue;
+        const auto place = [&](MemoryFormat format, std::int64_t n, std::int64_t c,
+                               std::int64_t s) {
+          const ChannelLayout layout = channel_layout(shape, format);
+          return ((n * layout.groups + c / layout.lanes) * layout.spatial + s) * layout.lanes +
+                 c % layout.lanes;
+        };
+        const auto check_as = [&]<class From, class To>(From, To) {
+          Tensor from = Tensor::empty(shape, {kDTypeOf<From>, {}, from_format});
+          Tensor to = Tensor::empty(shape, {kDTypeOf<To>, {}, to_format});
+          for (std::int64_t i = 0; i < shape.numel(); ++i)
+            from.data<From>()[i] = static_cast<From>(i);
+          convert(Device{}, std::as_const(from).view(), to.view());
+          for (std::int64_t n = 0; n < shape[0]; ++n)
+            for (std::int64_t c = 0; c < shape[1]; ++c)
+              for (std::int64_t s = 0; s < shape[2] * shape[3]; ++s)
+                ASSERT_EQ(to.data<To>()[place(to_format, n, c, s)],
+                          static_cast<To>(place(from_format, n, c, s)))
+                    << shape.to_string() << " from " << name_of(from_format) << " to "
+                    << name_of(to_format) << " at " << n << ", " << c << ", " << s;
+        };
+        check_as(float{}, float{});
+        check_as(float{}, double{});
+        check_as(double{}, float{});
+      }
+    }
+  }
 }
 
 }  // namespace
