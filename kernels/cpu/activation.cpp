@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/cpu/elementwise.h"
+#include "kernels/cpu/select.h"
 
 namespace concord::kernels {
 namespace {
@@ -17,7 +18,7 @@ void relu_forward_cpu(ConstView x, View y) {
 void relu_backward_cpu(ConstView y, ConstView dy, View dx) {
   with_float(y, "relu", [&]<class T>(T) {
     map_elements(y.as<T>(), dy.as<T>(), dx.as<T>(), y.numel(),
-                 [](T v, T d) { return v > T(0) ? d : T(0); });
+                 [](T v, T d) { return where_positive(v, d); });
   });
 }
 

@@ -7,26 +7,17 @@
 // loop; with other counts (channels-last) the vector runs along the channels.
 
 #include <array>
-#include <bit>
 #include <cstddef>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "kernels/cpu/select.h"
 #include "kernels/parallel.h"
 #include "kernels/view.h"
 
 namespace concord::kernels {
 
 inline constexpr std::int64_t kVectorLanes = 16;
-
-// kept ? value : 0 by masking bits: a choice that the compiler cannot turn into a branch, which
-// would keep the loop around it from becoming a vector.
-template <class T>
-T zero_unless(bool kept, T value) {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  return std::bit_cast<T>(std::bit_cast<Bits>(value) & (Bits{0} - static_cast<Bits>(kept)));
-}
 
 // The layout to walk. Where maps have one pixel the vector runs along the channels: plain and
 // blocked formats are then the same array.

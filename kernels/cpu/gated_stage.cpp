@@ -68,7 +68,7 @@ void gated_stage_backward_cpu(ConstView dy, ConstView h, ConstView s, ConstView 
     const ChannelTable<T, 1> factors = factor_over<T>(s, gate<T>(p));
     if (!dp) {
       map_channels(layout, factors, [=](std::int64_t i, T factor) {
-        to[i] = zero_unless(gated[i] > T(0), from[i] * factor);
+        to[i] = where_positive(gated[i], from[i] * factor);
       });
       return;
     }
@@ -76,11 +76,11 @@ void gated_stage_backward_cpu(ConstView dy, ConstView h, ConstView s, ConstView 
     const auto with_sums = [&](auto body) { return sum_channels<1>(layout, factors, body)[0]; };
     const std::vector<double> sums =
         to == nullptr ? with_sums([=](std::int64_t i, T, double& sum) {
-          const T product = from[i] * zero_unless(gated[i] > T(0), gated[i]);
+          const T product = from[i] * where_positive(gated[i], gated[i]);
           sum += static_cast<double>(product);
         })
                       : with_sums([=](std::int64_t i, T factor, double& sum) {
-                          const T g = zero_unless(gated[i] > T(0), from[i]);
+                          const T g = where_positive(gated[i], from[i]);
                           const T product = g * gated[i];
                           to[i] = g * factor;
                           sum += static_cast<double>(product);
@@ -102,7 +102,7 @@ void frozen_stage_cpu(ConstView v, ConstView h, ConstView s, ConstView p, View y
     const T* gated = h.as<T>();
     T* to = y.as<T>();
     map_channels(walk_layout(v), factor_over<T>(s, gate<T>(p)), [=](std::int64_t i, T factor) {
-      to[i] = zero_unless(gated[i] > T(0), from[i] * factor);
+      to[i] = where_positive(gated[i], from[i] * factor);
     });
   });
 }

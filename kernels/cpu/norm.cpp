@@ -202,9 +202,8 @@ class NormBackward {
       const auto step = [=, x = x_, y = y_, dy = dy_, masked = masked_, dx = dx_](
                             std::int64_t i, T center, T scale, T shift, auto stores, auto moves) {
         T g = dy[i];
-        if constexpr (mask == Mask::kFromY) g = zero_unless(y[i] > T(0), g);
-        if constexpr (mask == Mask::kFromX)
-          g = zero_unless((x[i] - center) * scale + shift > T(0), g);
+        if constexpr (mask == Mask::kFromY) g = where_positive(y[i], g);
+        if constexpr (mask == Mask::kFromX) g = where_positive((x[i] - center) * scale + shift, g);
         if constexpr (stores) masked[i] = g;
         if constexpr (moves) dx[i] = scale * g;
         return g;
@@ -245,9 +244,8 @@ class NormBackward {
                                                             T shift, double& sum, double& product) {
               const T deviation = x[i] - center;
               T g = dy[i];
-              if constexpr (mask == Mask::kFromY) g = zero_unless(y[i] > T(0), g);
-              if constexpr (mask == Mask::kFromX)
-                g = zero_unless(deviation * scale + shift > T(0), g);
+              if constexpr (mask == Mask::kFromY) g = where_positive(y[i], g);
+              if constexpr (mask == Mask::kFromX) g = where_positive(deviation * scale + shift, g);
               if constexpr (stores) masked[i] = g;
               sum += static_cast<double>(g);
               product += static_cast<double>(g * deviation);
@@ -272,9 +270,8 @@ class NormBackward {
           [=, x = x_, y = y_, dx = dx_](std::int64_t i, T center, T scale, T shift, T b, T c) {
             const T deviation = x[i] - center;
             T g = given[i];
-            if constexpr (mask == Mask::kFromY) g = zero_unless(y[i] > T(0), g);
-            if constexpr (mask == Mask::kFromX)
-              g = zero_unless(deviation * scale + shift > T(0), g);
+            if constexpr (mask == Mask::kFromY) g = where_positive(y[i], g);
+            if constexpr (mask == Mask::kFromX) g = where_positive(deviation * scale + shift, g);
             dx[i] = scale * g + (b * deviation + c);
           });
     });

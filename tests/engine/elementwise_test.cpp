@@ -95,6 +95,24 @@ TEST(Elementwise, ReluKeepsNan) {
   EXPECT_EQ(y[2], 2.0F);
 }
 
+// The sign is told by bits: of either zero and of the smallest and the largest numbers.
+TEST(Elementwise, ReluGradientAtTheEdges) {
+  const auto check_as = [](auto zero) {
+    using T = decltype(zero);
+    using Limits = std::numeric_limits<T>;
+    const std::vector<T> values = {T(0),          -T(0),          Limits::denorm_min(),
+                                   Limits::max(), -Limits::max(), Limits::infinity(),
+                                   T(1),          T(-1),          -Limits::infinity()};
+    Tensor x = Tensor::of<T>({9}, values);
+    x.set_requires_grad(true);
+    sum(relu(x)).backward();
+    for (std::size_t i = 0; i < values.size(); ++i)
+      EXPECT_EQ(x.grad().to_vector<T>()[i], values[i] > 0 ? T(1) : T(0)) << values[i];
+  };
+  check_as(float{});
+  check_as(double{});
+}
+
 TEST(Elementwise, ShapesMustAgree) {
   EXPECT_THROW(add(Tensor::zeros({2, 3}), Tensor::zeros({3, 2})), Error);
   EXPECT_THROW(add(Tensor::zeros({2}), Tensor::zeros({2}, {.dtype = DType::kFloat64})), Error);
