@@ -123,6 +123,10 @@ struct MaxAxes {
   bool overlap() const { return rows.kernel > rows.stride || columns.kernel > columns.stride; }
 };
 
+// Pixels that the forward pass asks for early: it reads several rows at once, of which the
+// processor foresees too little.
+constexpr std::int64_t kAhead = 16;
+
 // Index is the type that is stored, or void where no index is wanted.
 template <class T, class Index>
 void max_pool_forward(const T* x, const Maps& in, const MaxAxes& axes, T* y, Index* index,
@@ -147,6 +151,7 @@ void max_pool_forward(const T* x, const Maps& in, const MaxAxes& axes, T* y, Ind
           const T* from = x + in.at(map, h, columns.begin) + lane;
           for (std::int64_t v = columns.begin; v < columns.end; ++v, from += in.lanes) {
             const Vector<T, L> value = load<L>(from);
+            __builtin_prefetch(from + kAhead * in.lanes);
             // A NaN is taken, and never beaten but by another.
             const Vector<Number, L> take = (value > best) | (value != value);
             best = take ? value : best;
