@@ -100,6 +100,7 @@ class Loader::Impl {
   }
 
   bool next(Batch& batch) {
+    batch.images = Tensor();  // its memory is wanted for a batch ahead
     for (;;) {
       std::unique_lock lock(mutex_);
       if (slots_.empty()) {
@@ -109,12 +110,16 @@ class Loader::Impl {
         return false;
       }
       batch_ready_.wait(lock, [this] { return slots_.front()->missing == 0; });
-      const std::shared_ptr<Slot> slot = slots_.front();
+      std::shared_ptr<Slot> slot = slots_.front();
       slots_.pop_front();
+      lock.unlock();
+      const bool delivered = deliver(*slot, batch);
+      slot.reset();  // before another batch takes its place
+      lock.lock();
       open_slot();
       lock.unlock();
       work_ready_.notify_all();
-      if (deliver(*slot, batch)) return true;
+      if (delivered) return true;
     }
   }
 

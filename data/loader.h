@@ -59,7 +59,8 @@ class Loader {
   // Begins (or begins again, an epoch may be abandoned) the given epoch at batch `first_batch`.
   void start(std::int64_t epoch, std::int64_t first_batch = 0);
 
-  // The next batch, or false at the end of the epoch. Unreadable images are left out of their
+  // The next batch, or false at the end of the epoch. The images that `batch` held are let go
+  // first. Unreadable images are left out of their
   // batch, which is then smaller, and a batch with none left is passed over; the others stay where
   // they are. Throws Error for an unreadable image under `strict`, when a whole epoch has no
   // readable image, and whatever else a worker threw.

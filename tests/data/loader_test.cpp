@@ -241,6 +241,37 @@ TEST(Loader, HonoursPixelCapAndCacheLimit) {
   EXPECT_EQ(read_epoch(full, 1), epoch);
 }
 
+// What tensors hold while an epoch runs: the batches ahead and the one in use, also where a bad
+// picture makes a batch smaller.
+TEST(Loader, KeepsToItsMemory) {
+  const TempFolder folder;
+  write_images(folder, 10);
+  folder.put("a/005.png", "not a picture");
+  const ImageSet set = read_class_folder(folder.path());
+  for (const int prefetch : {1, 3}) {
+    LoaderOptions options = small_options();
+    options.prefetch = prefetch;
+    Loader loader(set, options);
+    const std::size_t before = kernels::memory_statistics({}).in_use;
+    const std::size_t peak = kernels::memory_statistics({}).peak_in_use;
+    const std::size_t batch_bytes = 4 * 3 * 8 * 8 * sizeof(float);
+    Batch batch;
+    loader.start(0);
+    std::size_t most = 0;
+    std::int64_t images = 0;
+    while (loader.next(batch)) {
+      most = std::max(most, kernels::memory_statistics({}).in_use - before);
+      images += batch.images.dim(0);
+    }
+    EXPECT_EQ(images, 19);
+    EXPECT_EQ(most, static_cast<std::size_t>(prefetch + 1) * batch_bytes + 64) << "and the labels";
+    EXPECT_EQ(kernels::memory_statistics({}).in_use, before + 64) << "the labels of the last batch";
+    // Also within next(), unless an earlier test of this process took more.
+    EXPECT_LE(kernels::memory_statistics({}).peak_in_use,
+              std::max(peak, before + static_cast<std::size_t>(prefetch + 1) * batch_bytes + 128));
+  }
+}
+
 TEST(Loader, RefusesSenselessOptions) {
   const TempFolder folder;
   const ImageSet set = write_images(folder, 1);
