@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "engine/saved_tensor.h"
 #include "kernels/arithmetic.h"
 
 namespace concord {
@@ -21,6 +22,7 @@ class Node {
   std::uint64_t sequence = 0;
   std::vector<Edge> edges;
   BackwardFunction backward;
+  std::function<Tensor()> recompute;  // the output again; may be empty
   Shape output_shape;
   TensorOptions output_options;
 };
@@ -83,6 +85,15 @@ Tensor record(std::string_view name, Tensor output, const std::vector<Tensor>& i
   return output;
 }
 
+void offer_recomputation(const Tensor& output, std::function<Tensor()> compute) {
+  if (output.node()) output.node()->recompute = std::move(compute);
+}
+
+SavedTensor::SavedTensor(const Tensor& tensor) {
+  if (tensor.node()) compute_ = tensor.node()->recompute;
+  if (!compute_) tensor_ = tensor.detach();
+}
+
 void Tensor::backward(const Tensor& cotangent) const {
   check(tracked(), "backward: no tensor behind this one requires a gradient");
   check(node() != nullptr, "backward: a leaf has no graph");
@@ -112,6 +123,7 @@ void Tensor::backward(const Tensor& cotangent) const {
       gradient = gradient.in_format(current->output_options.format);
 
     const BackwardFunction function = std::exchange(current->backward, nullptr);
+    current->recompute = nullptr;
     std::vector<Node::Edge> edges = std::exchange(current->edges, {});
     std::vector<Tensor> gradients = function(std::move(gradient));
     check(gradients.size() == edges.size(), "{}: {} gradients returned for {} inputs",

@@ -1,7 +1,10 @@
 #include "engine/ops/conv2d.h"
 
+#include <utility>
+
 #include "engine/autograd.h"
 #include "engine/ops/shape.h"
+#include "engine/saved_tensor.h"
 
 namespace concord {
 namespace {
@@ -74,7 +77,7 @@ Tensor conv2d(const Tensor& given, const Tensor& weight, const Tensor& bias,
   const bool bias_wanted = needs_gradient(bias);
   const bool x_wanted = needs_gradient(x);
   return record("conv2d", y, {x, weight, bias},
-                [saved_x = weight_wanted || bias_wanted ? x.detach() : Tensor(),
+                [saved_x = weight_wanted || bias_wanted ? SavedTensor(x) : SavedTensor(),
                  saved_weight = x_wanted ? weight.detach() : Tensor(), x_shape = x.shape(),
                  x_format = x.format(), weight_shape = weight.shape(), weight_wanted, bias_wanted,
                  options](Tensor dy) mutable -> std::vector<Tensor> {
@@ -85,11 +88,12 @@ Tensor conv2d(const Tensor& given, const Tensor& weight, const Tensor& bias,
                   if (saved_x.defined()) {
                     d_weight = Tensor::empty(weight_shape, plain);
                     if (bias_wanted) d_bias = Tensor::empty({weight_shape[0]}, plain);
-                    kernels::conv2d_backward_weights(dy.device(), saved_x.view(), dy.view(),
-                                                     options, d_weight.view(),
+                    // Freed at the end of this block, so that dx can take its memory.
+                    const Tensor again = std::exchange(saved_x, {}).get();
+                    kernels::conv2d_backward_weights(dy.device(), again.view(), dy.view(), options,
+                                                     d_weight.view(),
                                                      bias_wanted ? d_bias.view() : kernels::View());
                     if (!weight_wanted) d_weight = {};
-                    saved_x = {};  // so that dx can take its memory
                   }
                   if (saved_weight.defined()) {
                     dx = Tensor::empty(x_shape, {dy.dtype(), dy.device(), x_format});

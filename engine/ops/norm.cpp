@@ -1,6 +1,7 @@
 #include "engine/ops/norm.h"
 
 #include "engine/autograd.h"
+#include "engine/saved_tensor.h"
 #include "kernels/norm.h"
 
 namespace concord {
@@ -101,8 +102,19 @@ Tensor normalize(const char* operation, const Tensor& x, const Tensor& weight, c
   if (!saved.x_wanted && !saved.affine_wanted) saved.constant_statistics = true;
   if (!saved.constant_statistics || saved.affine_wanted) saved.x = x.detach();
   if (saved.relu && (residual.defined() || !saved.x.defined())) saved.y = y.detach();
-  return record(operation, y, {x, weight, bias, residual},
-                [saved = std::move(saved)](Tensor dy) { return backward(saved, std::move(dy)); });
+  y = record(operation, y, {x, weight, bias, residual},
+             [saved](Tensor dy) { return backward(saved, std::move(dy)); });
+  // A convolution behind a fused relu would keep y beside the x that is kept here: half of what a
+  // network's training step holds. One more sweep in the backward pass costs little beside its own.
+  if (saved.relu && saved.x.defined() && !residual.defined()) {
+    offer_recomputation(y, [saved = std::move(saved)] {
+      Tensor again = empty_like(saved.x);
+      kernels::normalize_forward(again.device(), arguments_of(saved), kernels::ConstView(),
+                                 again.view());
+      return again;
+    });
+  }
+  return y;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/ops/arithmetic.h"
+#include "engine/ops/conv2d.h"
 #include "kernels/parallel.h"
 #include "tests/expect_error.h"
 #include "tests/gradient_check.h"
@@ -271,6 +272,33 @@ TEST(BatchNorm, FusedReluKeepsNoOutput) {
   EXPECT_LT(in_use() - before, x.bytes() / 10);
   total.backward();
   EXPECT_TRUE(x.grad().defined());
+}
+
+// Nor need a convolution keep it, its gradient being the same to the bit as with a copy that is
+// kept.
+TEST(BatchNorm, FusedReluIsComputedAgainForAConvolution) {
+  const auto in_use = [] { return kernels::memory_statistics(Device{}).in_use; };
+  const Case c({4, 16, 32, 32});
+  const Tensor kernel = random_tensor({16, 16, 3, 3}, 9).to(DType::kFloat32);
+  std::vector<std::vector<float>> gradients;
+  for (const bool kept : {false, true}) {
+    Tensor x = c.x.to(DType::kFloat32).in_format(MemoryFormat::kBlocked16);
+    Tensor weight = kernel.clone();
+    for (Tensor* leaf : {&x, &weight}) leaf->set_requires_grad(true);
+    const std::size_t before = in_use();
+    Tensor y = batch_norm(x, {}, {}, {}, {}, {.relu = true});
+    if (kept) y = scale(y, 1);
+    const Tensor total = sum(conv2d(y, weight, {}, {.padding = {1, 1}}));
+    y = {};
+    if (!kept) {
+      EXPECT_LT(in_use() - before, x.bytes() / 10);
+    }
+    total.backward();
+    gradients.push_back(weight.grad().to_vector<float>());
+    const auto dx = x.grad().to_vector<float>();
+    gradients.back().insert(gradients.back().end(), dx.begin(), dx.end());
+  }
+  EXPECT_EQ(gradients[0], gradients[1]);
 }
 
 TEST(BatchNorm, FusedReluKeepsNan) {
