@@ -20,18 +20,15 @@ std::int64_t groups_to_merge(std::int64_t channels, std::int64_t outputs, std::i
   return 0;
 }
 
-// Measured on two cores with AVX-512 (oneDNN 2.6's F(4x4,3x3) against its direct convolution), over
-// batches 1 to 32, maps 4x4 to 112x112 and 16 to 512 channels; where it wins the gain is 1.1 to
-// 2.6. Each call transforms the weight anew, so some 48 full tiles of 4x4 outputs are needed to
-// earn that back, and with few channels the transforms of the images weigh more than the products.
-// The gradient of the weight shares its work out differently: it needs more channels or many tiles,
-// and with many channels few tiles.
+// Measured on two cores, AVX-512 and AVX2, against oneDNN 2.6's direct convolution, over batches of
+// 1 to 16, maps of 4x4 to 56x56 and 16 to 512 channels; where it wins the gain is 1.05 to 3.3
+// (docs/ results/cpu.md). The transforms of the weights are earned back by tiles, those of the
+// images by channels; the gradient of the weights transforms one way more and needs some tiles.
 bool winograd_wins(Pass pass, const ConvolutionSetup& setup) {
   const std::int64_t tiles = setup.y[0] * setup.y[2] * setup.y[3] / 16;
   const std::int64_t channels = std::min(setup.x[1], setup.y[1]);
-  if (tiles >= 1024) return channels >= 16;
-  if (pass != Pass::kBackwardWeights) return channels >= 32 && tiles >= 48;
-  return (channels >= 64 && tiles >= 64) || (channels >= 128 && tiles >= 24);
+  if (channels < 32) return channels >= 16 && tiles >= 1024;
+  return tiles * channels >= 768 && (pass != Pass::kBackwardWeights || tiles >= 12);
 }
 
 namespace {
