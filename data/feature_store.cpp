@@ -155,6 +155,8 @@ void FeatureStoreWriter::append(const Tensor& features, const Tensor& labels,
     const std::size_t row_bytes = static_cast<std::size_t>(sample.numel()) * size_of(state.dtype);
     state.rows_per_shard =
         static_cast<std::int64_t>(std::max<std::size_t>(1, state.shard_bytes / row_bytes));
+    // Growing would hold two copies while it moves.
+    state.features.reserve(static_cast<std::size_t>(state.rows_per_shard) * row_bytes);
   }
   check(sample == state.sample, "{}: features of {} follow features of {} a sample", folder,
         sample.to_string(), state.sample.to_string());

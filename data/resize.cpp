@@ -336,7 +336,10 @@ Image resize_bilinear(const Image& image, int width, int height) {
   const std::size_t stride = round_up(row_size, kBlockBytes);
   // Kept by the thread for its next picture, for fresh pages would cost as much as the work on
   // them.
+  // Kept for the next picture unless this one was a very tall one.
+  constexpr std::size_t kMostKept = std::size_t{16} << 20;
   thread_local std::vector<std::uint8_t> columns;
+  if (columns.size() > kMostKept) columns = {};
   columns.resize(stride * round_up(static_cast<std::size_t>(image.height), kVectorBytes));
   resize_columns(image, width, columns.data(), stride);
   if (height != image.height) {

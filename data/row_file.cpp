@@ -67,6 +67,8 @@ RowFile::RowFile(fs::path path, const std::string& tensor) : path_(std::move(pat
   const struct stat status = status_of(file.get(), path_);
   file_bytes_ = status.st_size;
   inode_ = status.st_ino;
+  device_ = status.st_dev;
+  changed_ = {status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
   std::uint64_t header_bytes = 0;
   read_at(file.get(), path_, 0, sizeof header_bytes, &header_bytes);
   check(header_bytes <= kSafetensorsHeaderLimit, "{}: has changed while it was opened",
@@ -88,7 +90,9 @@ RowFile::RowFile(fs::path path, const std::string& tensor) : path_(std::move(pat
 OpenRowFile::OpenRowFile(const RowFile& rows) : rows_(rows), file_(-1) {
   Descriptor file(rows.path_);
   const struct stat status = status_of(file.get(), rows.path_);
-  check(status.st_size == rows.file_bytes_ && status.st_ino == rows.inode_,
+  check(status.st_size == rows.file_bytes_ && status.st_ino == rows.inode_ &&
+            status.st_dev == rows.device_ &&
+            std::pair(status.st_mtim.tv_sec, status.st_mtim.tv_nsec) == rows.changed_,
         "{}: was replaced or cut short while it was in use; start again", rows.path_.string());
   // Rows are announced, and guesses at what else may be wanted only take the disk's time.
   (void)::posix_fadvise(file.get(), 0, 0, POSIX_FADV_RANDOM);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/stored_dtype.h"
@@ -38,6 +39,8 @@ class RowFile {
   std::int64_t offset_ = 0;
   std::int64_t file_bytes_ = 0;
   ino_t inode_ = 0;
+  dev_t device_ = 0;
+  std::pair<time_t, long> changed_;  // seconds and nanoseconds
 };
 
 // A RowFile while it is read from.

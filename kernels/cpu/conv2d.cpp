@@ -21,14 +21,19 @@ std::int64_t groups_to_merge(std::int64_t channels, std::int64_t outputs, std::i
 }
 
 // Measured on two cores, AVX-512 and AVX2, against oneDNN 2.6's direct convolution, over batches of
-// 1 to 16, maps of 4x4 to 56x56 and 16 to 512 channels; where it wins the gain is 1.05 to 3.3
-// (docs/ results/cpu.md). The transforms of the weights are earned back by tiles, those of the
-// images by channels; the gradient of the weights transforms one way more and needs some tiles.
+// 1 to 16, maps of 4x4 to 56x56 and 16 to 512 channels (docs/results/cpu.md); where it wins the
+// gain is 1.05 to 3.3. The transforms of the weights are earned back by tiles, those of the images
+// by channels; the gradient of the weights transforms one way more and needs some tiles. Its sum is
+// four times the weight, so very wide layers, of which no network here has one, are left to the
+// direct convolution.
 bool winograd_wins(Pass pass, const ConvolutionSetup& setup) {
+  constexpr std::int64_t kWidest = std::int64_t{1536} * 1536;  // 36 sums of 4 bytes each: 324 MiB
   const std::int64_t tiles = setup.y[0] * setup.y[2] * setup.y[3] / 16;
   const std::int64_t channels = std::min(setup.x[1], setup.y[1]);
+  if (std::min(setup.y[2], setup.y[3]) < 4) return false;
   if (channels < 32) return channels >= 16 && tiles >= 1024;
-  return tiles * channels >= 768 && (pass != Pass::kBackwardWeights || tiles >= 12);
+  if (tiles * channels < 768) return false;
+  return pass != Pass::kBackwardWeights || (tiles >= 12 && setup.x[1] * setup.y[1] <= kWidest);
 }
 
 namespace {

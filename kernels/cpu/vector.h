@@ -8,6 +8,7 @@
 #include <type_traits>
 
 // How a vector would be passed where registers are narrower: everything here is inlined.
+#pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 namespace concord::kernels {
@@ -61,3 +62,5 @@ template <class To, class From, int L>
 }
 
 }  // namespace concord::kernels
+
+#pragma GCC diagnostic pop

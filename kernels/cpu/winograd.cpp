@@ -20,6 +20,7 @@ using winograd::kTile;
 using winograd::LoopTable;
 using winograd::Weights;
 
+Index tiles_of(const Grid& grid) { return grid.canvases * grid.rows * grid.columns; }
 Index divide_up(Index value, Index by) { return (value + by - 1) / by; }
 
 // The loops for a format: blocks of 16 need AVX-512; other formats take the widest vectors.
@@ -78,13 +79,13 @@ Layout layout_of(const Shape& inputs, const Shape& outputs, Size2d padding) {
   const Index period_rows = std::max(inputs[2] + padding.height, outputs[2]);
   const Index period_columns = std::max(inputs[3] + padding.width, outputs[3]);
   // Windows at the borders cost more, so a few tiles less do not pay.
-  Index fewest = layout.grid.tiles() * 31 / 32;
+  Index fewest = tiles_of(layout.grid) * 31 / 32;
   for (Index across = 1; across <= samples; ++across) {
     const Index down = divide_up(samples, across);
     const Grid grid = {1, divide_up((down - 1) * period_rows + outputs[2], kTile),
                        divide_up((across - 1) * period_columns + outputs[3], kTile)};
-    if (grid.tiles() >= fewest) continue;
-    fewest = grid.tiles();
+    if (tiles_of(grid) >= fewest) continue;
+    fewest = tiles_of(grid);
     layout = {grid, across, period_rows, period_columns};
   }
   return layout;
@@ -108,7 +109,7 @@ struct Correlation {
   Index step_blocks = divide_up(input.channels, lanes);
   Index steps = step_blocks * lanes;
   Index vectors = divide_up(output.channels, lanes);
-  Index tiles = grid.tiles();
+  Index tiles = tiles_of(grid);
 
   const float* bias_of(Index vector) const {
     return bias == nullptr ? nullptr : bias + vector * lanes;
@@ -266,7 +267,7 @@ struct WeightGradient {
   Index lanes = loops.lanes;
   Index row_blocks = divide_up(x.channels, lanes);
   Index vectors = divide_up(dy.channels, lanes);
-  Index tiles = grid.tiles();
+  Index tiles = tiles_of(grid);
   Index u_stride = odd_stride(row_blocks * lanes * vectors * lanes, lanes);
   Index u_bytes = kPoints * u_stride * 4;
   Index bytes_per_tile = kPoints * (row_blocks + vectors) * lanes * 4;
@@ -342,10 +343,14 @@ void gradient_by_slices(const WeightGradient& g) {
   });
   for (Index slice = 0; slice < kSlices; ++slice)
     g.add_to_bias(sums + (2 * slice + 1) * sum_floats);
-  parallel_for(kPoints * g.u_stride, 1 << 14, [&](Index begin, Index end) {
-    for (Index slice = 1; slice < kSlices; ++slice) {
-      const float* const from = u + slice * kPoints * g.u_stride;
-      for (Index i = begin; i < end; ++i) u[i] += from[i];
+  const Index values = g.row_blocks * g.lanes * g.vectors * g.lanes;
+  parallel_for(kPoints, 1, [&](Index begin, Index end) {
+    for (Index p = begin; p < end; ++p) {
+      float* const to = u + p * g.u_stride;
+      for (Index slice = 1; slice < kSlices; ++slice) {
+        const float* const from = to + slice * kPoints * g.u_stride;
+        for (Index i = 0; i < values; ++i) to[i] += from[i];
+      }
     }
   });
   finish(g, u);

@@ -4,6 +4,6 @@
 
 namespace concord::kernels::winograd {
 
-const LoopTable kAvx2Loops = Loops<8, 6, 2, 4, 3>::kTable;
+constinit const LoopTable kAvx2Loops = Loops<8, 6, 2, 4, 3>::kTable;
 
 }  // namespace concord::kernels::winograd

@@ -4,6 +4,6 @@
 
 namespace concord::kernels::winograd {
 
-const LoopTable kAvx512Loops = Loops<16, 6, 4, 8, 3>::kTable;
+constinit const LoopTable kAvx512Loops = Loops<16, 6, 4, 8, 3>::kTable;
 
 }  // namespace concord::kernels::winograd

@@ -19,7 +19,6 @@ struct Grid {
   Index canvases = 0;
   Index rows = 0;
   Index columns = 0;
-  Index tiles() const { return canvases * rows * columns; }
 };
 
 // Images in a blocked or channels-last format: pixel (n, block of channels, y, x) starts at

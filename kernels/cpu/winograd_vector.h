@@ -13,9 +13,8 @@ namespace concord::kernels::winograd {
 namespace {
 
 // Interpolation points of F(4,3): 0, +-kA, +-kB and infinity. Any distinct five are exact in real
-// arithmetic. These have exact binary powers and the smallest rounding error of the pairs of
-// eighths tried (tests/kernels/winograd_test.cpp measures it): less than half that of the
-// textbook's 1, 2.
+// arithmetic; these have exact powers and, of all pairs of eighths, nearly the smallest rounding
+// error (tools/winograd_points.py), less than half that of the textbook's 1 and 2.
 constexpr float kA = 0.625F;
 constexpr float kB = 1.5F;
 constexpr float kA2 = kA * kA;

@@ -280,9 +280,14 @@ TEST(BatchNorm, FusedReluIsComputedAgainForAConvolution) {
   const auto in_use = [] { return kernels::memory_statistics(Device{}).in_use; };
   const Case c({4, 16, 32, 32});
   const Tensor kernel = random_tensor({16, 16, 3, 3}, 9).to(DType::kFloat32);
+  // The format of the convolution, or it would keep a copy in its own.
+  const MemoryFormat format =
+      kernels::conv2d_formats(Device{}, c.x.shape(), MemoryFormat::kPlain, DType::kFloat32,
+                              kernel.shape(), Conv2dOptions{.padding = {1, 1}})
+          .input;
   std::vector<std::vector<float>> gradients;
   for (const bool kept : {false, true}) {
-    Tensor x = c.x.to(DType::kFloat32).in_format(MemoryFormat::kBlocked16);
+    Tensor x = c.x.to(DType::kFloat32).in_format(format);
     Tensor weight = kernel.clone();
     for (Tensor* leaf : {&x, &weight}) leaf->set_requires_grad(true);
     const std::size_t before = in_use();

@@ -9,11 +9,13 @@
 #include "engine/ops/shape.h"
 #include "kernels/parallel.h"
 #include "tests/gradient_check.h"
+#include "tests/relative_error.h"
 
 namespace concord::kernels {
 namespace {
 
 using test::random_tensor;
+using test::relative_error;
 
 struct WinogradCase {
   Shape x;
@@ -71,20 +73,6 @@ Results exact(const WinogradCase& c) {
   return {y, x.grad(), weight.grad(), bias.grad()};
 }
 
-// Largest error as a fraction of the largest value; NaN where there is one.
-double relative_error(const Tensor& actual, const Tensor& expected) {
-  EXPECT_EQ(actual.shape(), expected.shape());
-  const auto a = actual.to_vector<double>();
-  const auto b = expected.to_vector<double>();
-  double error = 0;
-  double scale = 1e-30;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (!(std::abs(a[i] - b[i]) <= error)) error = std::abs(a[i] - b[i]);
-    scale = std::max(scale, std::abs(b[i]));
-  }
-  return error / scale;
-}
-
 void expect_near(const Results& actual, const Results& expected, double tolerance,
                  const std::string& what) {
   EXPECT_TRUE(relative_error(actual.y, expected.y) <= tolerance) << what << ": y";
@@ -103,6 +91,16 @@ std::vector<MemoryFormat> formats_of(const WinogradCase& c) {
       formats.push_back(format);
   }
   return formats;
+}
+
+TEST(Winograd, UnwrittenResultsShow) {
+  const Tensor expected = Tensor::full({3}, 1.0);
+  EXPECT_EQ(relative_error(Tensor::of<float>({3}, {1, 1, 1}), expected), 0);
+  for (int i = 0; i < 3; ++i) {
+    std::vector<float> values = {1, 1, 1};
+    values[static_cast<std::size_t>(i)] = NAN;
+    EXPECT_EQ(relative_error(Tensor::of<float>({3}, values), expected), INFINITY) << i;
+  }
 }
 
 // Errors of a sum of some hundred products, after transforms that cancel digits.
@@ -136,6 +134,8 @@ TEST(Winograd, AgreesWithReference) {
       {{6, 32, 9, 5}, 16, {0, 2}},
       {{5, 16, 5, 6}, 16, {2, 0}},
       {{11, 20, 3, 6}, 3, {4, 3}},
+      // By tiles, in several panels and several chunks of steps.
+      {{1, 160, 40, 40}, 80},
       // So many tiles that the gradient of the weight is summed in slices.
       {{2, 16, 48, 48}, 32},
   };
@@ -189,7 +189,7 @@ TEST(Winograd, ErrorOfLayers) {
 TEST(Winograd, ThreadsDoNotChangeBits) {
   const int before = thread_count();
   const std::vector<WinogradCase> cases = {
-      {{2, 16, 48, 48}, 32}, {{1, 288, 7, 6}, 176}, {{2, 32, 9, 10}, 48}};
+      {{2, 16, 48, 48}, 32}, {{1, 288, 7, 6}, 176}, {{2, 32, 9, 10}, 48}, {{1, 160, 20, 20}, 80}};
   for (const WinogradCase& c : cases) {
     for (MemoryFormat format : formats_of(c)) {
       std::vector<std::vector<float>> bits;
