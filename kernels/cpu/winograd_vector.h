@@ -202,6 +202,26 @@ struct Loops {
            w.image_column * image.pixel_stride;
   }
 
+  // Asks for the pixels of the tile to the right that this one has not: tiles of a canvas jump from
+  // image to image, which the machine's own prefetcher does not follow. An address outside does no
+  // harm.
+  template <int kSize>
+  [[gnu::always_inline]] static inline void fetch_next_window(const Image& image, const Window& w,
+                                                              Index block) {
+    Window next = w;
+    next.image_column += kTile;
+    if (next.image_column >= image.period_columns) {
+      next.image_column -= image.period_columns;
+      ++next.across;
+    }
+    const float* const from = address_of(image, next, block);
+#pragma GCC unroll 6
+    for (int r = 0; r < kSize; ++r)
+#pragma GCC unroll 6
+      for (int c = kSize - kTile; c < kSize; ++c)
+        __builtin_prefetch(from + r * image.row_stride + c * image.pixel_stride);
+  }
+
   // pixels[r][c] = address of a pixel of the window, or `outside` where it lies in no image. By
   // masks: half the tiles of a small map lie at its border, each at another side, and would be as
   // many mispredicted branches.
@@ -294,6 +314,7 @@ struct Loops {
           float* const soon = points + place(tile + kAhead, group_stride);
 #pragma GCC unroll 4
           for (int p = 0; p < kPoints; ++p) __builtin_prefetch(soon + p * point_stride, 1);
+          fetch_next_window<kSize>(image, window, block);
           const auto put = [&](int r, int c, Vector value) __attribute__((always_inline)) {
             store(to + (r * kPoints1d + c) * point_stride, value);
           };
