@@ -104,10 +104,12 @@ class CpuPool {
   // KiB, and the 36 streams of a Winograd transform find their addresses translated.
   static void* fresh(std::size_t bytes) {
     if (bytes < kHugePage) return std::aligned_alloc(kAlignment, bytes);
-    void* const data = std::aligned_alloc(kHugePage, bytes);
+    // Not aligned_alloc, whose sizes are multiples of the alignment.
+    void* data = nullptr;
+    if (posix_memalign(&data, kHugePage, bytes) != 0) return nullptr;
 #ifdef MADV_HUGEPAGE
     // Advice: where it is refused the block has small pages.
-    if (data != nullptr) (void)madvise(data, bytes, MADV_HUGEPAGE);
+    (void)madvise(data, bytes, MADV_HUGEPAGE);
 #endif
     return data;
   }
