@@ -1,11 +1,15 @@
 #include "engine/layers.h"
 
+#include <algorithm>
+#include <type_traits>
 #include <utility>
 
+#include "engine/autograd.h"
 #include "engine/ops/activation.h"
 #include "engine/ops/dropout.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/shape.h"
+#include "kernels/arithmetic.h"
 
 namespace concord {
 namespace {
@@ -57,6 +61,35 @@ Conv2d::Conv2d(const Conv2dLayer& layer, random::Generator& generator) : options
     bias_ = register_parameter("bias", initial_bias(shape, layer.initialization, generator));
 }
 
+const Conv2d::Folded& Conv2d::folded_with(const BatchNorm2d& norm) {
+  std::vector<Tensor> sources = norm.constants();
+  sources.push_back(weight_);
+  if (bias_.defined()) sources.push_back(bias_);
+  std::vector<std::uint64_t> versions;
+  for (const Tensor& source : sources) versions.push_back(source.version());
+  if (folded_ && folded_->norm == &norm && folded_->versions == versions) return *folded_;
+
+  const auto [weight, bias] = norm.fold(weight_, bias_);
+  const bool finite = kernels::all_finite(weight.device(), weight.view()) &&
+                      kernels::all_finite(bias.device(), bias.view());
+  folded_ = Folded{&norm, std::move(versions), finite, weight, bias};
+  return *folded_;
+}
+
+Tensor Conv2d::fused(const Tensor& x, BatchNorm2d& norm, bool relu, Tensor residual) {
+  const auto wanted = [](const Tensor& tensor) { return needs_gradient(tensor); };
+  const bool constant = norm.is_constant() && !wanted(x) && !wanted(weight_) && !wanted(bias_) &&
+                        !wanted(residual) && std::ranges::none_of(norm.constants(), wanted);
+  if (!constant) {
+    folded_.reset();
+    return norm.fused(forward(x), relu, residual);
+  }
+  const Folded& folded = folded_with(norm);
+  // The fused relu may hide a NaN, which these then show.
+  if (!folded.finite) return norm.fused(forward(x), relu, residual);
+  return conv2d_inference(x, folded.weight, folded.bias, options_, relu, std::move(residual));
+}
+
 Size2d Conv2d::smallest_input() const {
   return {options_.dilation.height * (weight_.dim(2) - 1) + 1 - 2 * options_.padding.height,
           options_.dilation.width * (weight_.dim(3) - 1) + 1 - 2 * options_.padding.width};
@@ -71,7 +104,7 @@ Linear::Linear(std::int64_t in_features, std::int64_t out_features, random::Gene
   bias_ = register_parameter("bias", initial_bias(shape, initialization, generator));
 }
 
-Tensor Linear::forward(const Tensor& x) { return linear(x, weight_, bias_); }
+Tensor Linear::forward(Tensor x) { return linear(x, weight_, bias_); }
 
 BatchNorm2d::BatchNorm2d(const BatchNorm2dLayer& layer) {
   const Shape shape = {layer.channels};
@@ -93,39 +126,68 @@ Tensor BatchNorm2d::fused(const Tensor& x, bool relu, const Tensor& residual) {
   return y;
 }
 
+std::pair<Tensor, Tensor> BatchNorm2d::fold(const Tensor& weight, const Tensor& bias) const {
+  // A weight is to the norm an image with an output channel as a map. Only the bias is shifted.
+  const NoGradGuard no_gradients;
+  const Shape channels = running_mean_.shape();
+  const Tensor zeros = Tensor::zeros(channels, running_mean_.options());
+  const Tensor maps = weight.reshaped({1, channels[0], weight.numel() / channels[0], 1});
+  const Tensor scaled = batch_norm(maps, weight_, weight_.defined() ? zeros : Tensor(), zeros,
+                                   running_var_, {.training = false});
+  const Tensor shifted =
+      batch_norm((bias.defined() ? bias : zeros).reshaped({1, channels[0]}), weight_, bias_,
+                 running_mean_, running_var_, {.training = false});
+  return {scaled.reshaped(weight.shape()), shifted.reshaped(channels)};
+}
+
+std::vector<Tensor> BatchNorm2d::constants() const {
+  std::vector<Tensor> result;
+  for (const Tensor& tensor : {weight_, bias_, running_mean_, running_var_})
+    if (tensor.defined()) result.push_back(tensor);
+  return result;
+}
+
 InstanceNorm2d::InstanceNorm2d(std::int64_t channels, bool affine) {
   if (!affine) return;
   weight_ = register_parameter("weight", Tensor::full({channels}, 1));
   bias_ = register_parameter("bias", Tensor::zeros({channels}));
 }
 
-Tensor ReLU::forward(const Tensor& x) { return relu(x); }
+Tensor ReLU::forward(Tensor x) { return relu(x); }
 
 Size2d MaxPool2d::smallest_input() const {
   return {options_.kernel.height - 2 * options_.padding.height,
           options_.kernel.width - 2 * options_.padding.width};
 }
 
-Tensor Flatten::forward(const Tensor& x) { return flatten(x); }
+Tensor Flatten::forward(Tensor x) { return flatten(x); }
 
 Dropout::Dropout(double p, random::Generator& generator) : p_(p), generator_(&generator) {
   check(p >= 0 && p < 1, "Dropout: p is {}, it must be in [0, 1)", p);
 }
 
-Tensor Dropout::forward(const Tensor& x) { return dropout(x, p_, training(), *generator_); }
+Tensor Dropout::forward(Tensor x) { return dropout(x, p_, training(), *generator_); }
 
 Tensor run_in_order(std::span<const ModulePtr> modules, Tensor x) {
   const bool fuse = ForwardObserver::current() == nullptr;
-  for (std::size_t i = 0; i < modules.size(); ++i) {
-    auto* norm = dynamic_cast<BatchNorm2d*>(modules[i].get());
-    const bool relu_follows = norm != nullptr && i + 1 < modules.size() &&
-                              dynamic_cast<ReLU*>(modules[i + 1].get()) != nullptr;
-    if (fuse && relu_follows) {
-      x = norm->fused(x, true);
-      ++i;
-    } else {
-      x = (*modules[i])(x);
+  for (std::size_t i = 0; i < modules.size();) {
+    // The modules from i on that run as one, as far as there are such.
+    std::size_t next = i;
+    const auto take = [&]<class Layer>(std::type_identity<Layer>) {
+      Layer* const layer =
+          fuse && next < modules.size() ? dynamic_cast<Layer*>(modules[next].get()) : nullptr;
+      if (layer != nullptr) ++next;
+      return layer;
+    };
+    Conv2d* const convolution = take(std::type_identity<Conv2d>());
+    BatchNorm2d* const norm = take(std::type_identity<BatchNorm2d>());
+    if (norm == nullptr) {
+      x = (*modules[i++])(std::move(x));
+      continue;
     }
+    const bool relu = take(std::type_identity<ReLU>()) != nullptr;
+    x = convolution != nullptr ? convolution->fused(x, *norm, relu) : norm->fused(x, relu);
+    i = next;
   }
   return x;
 }

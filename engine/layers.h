@@ -2,7 +2,9 @@
 // The layers that networks are made of: modules over the operations of engine/ops, with the
 // parameter names of torch.nn.
 
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/module.h"
@@ -50,6 +52,8 @@ struct Conv2dLayer {
   Initialization initialization = Initialization::kDefault;
 };
 
+class BatchNorm2d;
+
 // Parameters weight [O,C/groups,R,S] and, where wanted, bias [O].
 class Conv2d final : public WindowModule {
  public:
@@ -57,13 +61,30 @@ class Conv2d final : public WindowModule {
   Conv2d(const Conv2dLayer& layer, random::Generator& generator);
   Size2d smallest_input() const override;
 
+  // The layer, then `norm`, then + residual where defined, then ReLU where asked for. In
+  // evaluation, with no gradient wanted, the norm is folded into the weight and bias (kept until
+  // one of the parameters changes) and the rest into the convolution's last step: one pass over the
+  // result. `residual` may be overwritten where it is handed over. Not shown to an observer.
+  Tensor fused(const Tensor& x, BatchNorm2d& norm, bool relu, Tensor residual = {});
+
  protected:
-  Tensor forward(const Tensor& x) override { return conv2d(x, weight_, bias_, options_); }
+  Tensor forward(Tensor x) override { return conv2d(x, weight_, bias_, options_); }
 
  private:
+  // weight_ and bias_ with a norm applied to their outputs, and what they were computed from.
+  struct Folded {
+    const BatchNorm2d* norm = nullptr;
+    std::vector<std::uint64_t> versions;
+    bool finite = false;
+    Tensor weight;
+    Tensor bias;
+  };
+  const Folded& folded_with(const BatchNorm2d& norm);
+
   Conv2dOptions options_;
   Tensor weight_;
   Tensor bias_;
+  std::optional<Folded> folded_;
 };
 
 // Parameters weight [O,I] and bias [O]: [N,I] -> [N,O].
@@ -73,7 +94,7 @@ class Linear final : public Module {
          Initialization initialization = Initialization::kDefault);
 
  protected:
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(Tensor x) override;
 
  private:
   Tensor weight_;
@@ -96,8 +117,18 @@ class BatchNorm2d final : public Module {
   // an observer.
   Tensor fused(const Tensor& x, bool relu, const Tensor& residual = {});
 
+  // Whether the layer is in evaluation and has statistics of its own to apply.
+  bool is_constant() const { return !training() && running_mean_.defined(); }
+  // Parameters and statistics, undefined ones left out.
+  std::vector<Tensor> constants() const;
+  // The weight [C,...] and bias [C] (may be undefined) of a convolution such that it does what it
+  // did before and this layer, being constant, after it:
+  //   weight'_c = f_c weight_c, bias'_c = f_c (bias_c - mean_c) + b_c, f_c = w_c / sqrt(var_c +
+  //   eps)
+  std::pair<Tensor, Tensor> fold(const Tensor& weight, const Tensor& bias) const;
+
  protected:
-  Tensor forward(const Tensor& x) override { return fused(x, false); }
+  Tensor forward(Tensor x) override { return fused(x, false); }
 
  private:
   Tensor weight_;
@@ -113,7 +144,7 @@ class InstanceNorm2d final : public Module {
   InstanceNorm2d(std::int64_t channels, bool affine);
 
  protected:
-  Tensor forward(const Tensor& x) override { return instance_norm(x, weight_, bias_); }
+  Tensor forward(Tensor x) override { return instance_norm(x, weight_, bias_); }
 
  private:
   Tensor weight_;
@@ -122,7 +153,7 @@ class InstanceNorm2d final : public Module {
 
 class ReLU final : public Module {
  protected:
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(Tensor x) override;
 };
 
 class MaxPool2d final : public WindowModule {
@@ -131,7 +162,7 @@ class MaxPool2d final : public WindowModule {
   Size2d smallest_input() const override;
 
  protected:
-  Tensor forward(const Tensor& x) override { return max_pool2d(x, options_); }
+  Tensor forward(Tensor x) override { return max_pool2d(x, options_); }
 
  private:
   MaxPool2dOptions options_;
@@ -142,7 +173,7 @@ class AdaptiveAvgPool2d final : public Module {
   explicit AdaptiveAvgPool2d(Size2d output) : output_(output) {}
 
  protected:
-  Tensor forward(const Tensor& x) override { return adaptive_avg_pool2d(x, output_); }
+  Tensor forward(Tensor x) override { return adaptive_avg_pool2d(x, output_); }
 
  private:
   Size2d output_;
@@ -151,7 +182,7 @@ class AdaptiveAvgPool2d final : public Module {
 // [N, ...] -> [N, rest]
 class Flatten final : public Module {
  protected:
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(Tensor x) override;
 };
 
 // Draws its masks from `generator`, which it refers to: the generator is the run's, outlives the
@@ -161,15 +192,15 @@ class Dropout final : public Module {
   Dropout(double p, random::Generator& generator);
 
  protected:
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(Tensor x) override;
 
  private:
   double p_;
   random::Generator* generator_;
 };
 
-// Runs modules one after the other. A BatchNorm2d followed by a ReLU is one pass unless a
-// ForwardObserver watches.
+// Runs modules one after the other. Unless a ForwardObserver watches, a BatchNorm2d and the ReLU
+// after it are one pass, and in evaluation (see Conv2d::fused) the Conv2d before them is of it too.
 Tensor run_in_order(std::span<const ModulePtr> modules, Tensor x);
 
 // Children named "0", "1", ... Runs them in order.
@@ -181,7 +212,7 @@ class Sequential : public Module {
   const std::vector<ModulePtr>& children() const { return children_; }
 
  protected:
-  Tensor forward(const Tensor& x) override { return run_in_order(children_, x); }
+  Tensor forward(Tensor x) override { return run_in_order(children_, std::move(x)); }
 
  private:
   std::vector<ModulePtr> children_;

@@ -23,8 +23,8 @@ ForwardObserver::ForwardObserver() : outer_(innermost_observer) { innermost_obse
 ForwardObserver::~ForwardObserver() { innermost_observer = outer_; }
 ForwardObserver* ForwardObserver::current() { return innermost_observer; }
 
-Tensor Module::operator()(const Tensor& x) {
-  Tensor y = forward(x);
+Tensor Module::operator()(Tensor x) {
+  Tensor y = forward(std::move(x));
   for (ForwardObserver* observer = innermost_observer; observer; observer = observer->outer_)
     observer->after(*this, y);
   return y;

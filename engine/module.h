@@ -43,8 +43,8 @@ class Module {
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
-  // forward(), shown to the observer.
-  Tensor operator()(const Tensor& x);
+  // forward(), shown to the observer. An x that nobody else holds (moved in) may be overwritten.
+  Tensor operator()(Tensor x);
 
   // Depth first in order of registration, names joined by dots. Tensors are handles: assigning to
   // their elements changes the module.
@@ -65,7 +65,7 @@ class Module {
   void zero_grad();
 
  protected:
-  virtual Tensor forward(const Tensor& x) = 0;
+  virtual Tensor forward(Tensor x) = 0;
 
   // Returns the tensor, as a leaf that requires a gradient. Names are unique within a module and
   // hold no dot; throws otherwise.

@@ -1,6 +1,7 @@
 #include "engine/tensor.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "engine/autograd.h"
 
@@ -23,6 +24,7 @@ struct Tensor::Storage {
   void* data = nullptr;
   std::size_t bytes = 0;
   std::shared_ptr<void> owner;
+  std::atomic<std::uint64_t> version = 0;
 };
 
 struct Tensor::Impl {
@@ -98,6 +100,7 @@ std::size_t Tensor::bytes() const { return static_cast<std::size_t>(numel()) * s
 
 kernels::View Tensor::view() {
   const Impl& self = impl();
+  self.storage->version.fetch_add(1, std::memory_order_relaxed);
   return {self.data(), self.dtype, self.format, self.storage->device, self.shape};
 }
 kernels::ConstView Tensor::view() const {
@@ -239,6 +242,10 @@ Tensor Tensor::detach() const {
   copy->dtype = impl_->dtype;
   copy->format = impl_->format;
   return Tensor(std::move(copy));
+}
+
+std::uint64_t Tensor::version() const {
+  return impl().storage->version.load(std::memory_order_relaxed);
 }
 
 bool Tensor::unique() const {

@@ -3,6 +3,7 @@
 // format, and its place in the autograd graph (engine/autograd.h). Copying a Tensor copies the
 // handle.
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -93,6 +94,11 @@ class Tensor {
   // out), added to grad() of every leaf that requires one. The graph is consumed, buffers being
   // freed as soon as their operation is done. Throws if the graph was consumed before.
   void backward(const Tensor& cotangent = {}) const;
+
+  // Counts, over all handles on this storage, how often somebody was given the right to change its
+  // elements (view() or data() of a Tensor that is not const): what was computed from them is still
+  // valid while this stands.
+  std::uint64_t version() const;
 
   // True when no other handle and no other tensor uses this storage: it may be overwritten.
   bool unique() const;

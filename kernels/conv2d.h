@@ -39,10 +39,18 @@ inline Kernel<Conv2dFormats(const Shape& x, MemoryFormat x_format, DType dtype, 
                             const Conv2dOptions& options)>
     conv2d_formats{"conv2d_formats"};
 
+// What is done to each output before it is stored.
+struct Conv2dEpilogue {
+  bool add = false;  // to what stands in y
+  // At last. Takes NaN to 0 where the device's library does.
+  bool relu = false;
+  friend bool operator==(const Conv2dEpilogue&, const Conv2dEpilogue&) = default;
+};
+
 // Operands in the formats above; weight, bias and their gradients plain. The formula stands in
-// engine/ops/conv2d.h. Results are overwritten.
+// engine/ops/conv2d.h. Results are overwritten, but for an epilogue that adds.
 inline Kernel<void(ConstView x, ConstView weight, ConstView bias, const Conv2dOptions& options,
-                   View y)>
+                   const Conv2dEpilogue& epilogue, View y)>
     conv2d_forward{"conv2d_forward"};
 inline Kernel<void(ConstView dy, ConstView weight, const Conv2dOptions& options, View dx)>
     conv2d_backward_data{"conv2d_backward_data"};

@@ -119,10 +119,10 @@ Tensor Network::run(Tensor x, std::size_t begin, std::size_t end, const Shape* i
   return x;
 }
 
-Tensor Network::forward(const Tensor& x) {
+Tensor Network::forward(Tensor x) {
   check_images(x);
   const Shape image = x.shape();
-  return run(x, 0, steps_.size(), &image);
+  return run(std::move(x), 0, steps_.size(), &image);
 }
 
 Tensor Network::features(const Tensor& x, const std::string& layer) {
@@ -130,8 +130,8 @@ Tensor Network::features(const Tensor& x, const std::string& layer) {
   check_images(x);
   const Shape image = x.shape();
   if (place.before_relu) {
-    const Tensor h = run(x, 0, place.step, &image);
-    return dynamic_cast<ResidualBlock&>(*steps_[place.step]).before_relu(h);
+    Tensor h = run(x, 0, place.step, &image);
+    return dynamic_cast<ResidualBlock&>(*steps_[place.step]).before_relu(std::move(h));
   }
   if (place.inside == nullptr) return as_maps(run(x, 0, place.step + 1, &image));
   const Tensor h = run(x, 0, place.step, &image);

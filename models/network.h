@@ -35,7 +35,7 @@ class Network : public Module {
 
  protected:
   Network(std::string arch, std::int64_t classes);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(Tensor x) override;
 
   // Appends a step; `name` is its module's name in the network.
   void add_step(std::string name, ModulePtr module);

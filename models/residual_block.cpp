@@ -48,20 +48,22 @@ void ResidualBlock::add_convolution(const Conv2dLayer& layer, random::Generator&
                                                       .channels = layer.out_channels})));
 }
 
-Tensor ResidualBlock::sum_of_paths(const Tensor& x, bool fuse_relu) {
+Tensor ResidualBlock::sum_of_paths(Tensor x, bool fuse_relu) {
   Tensor h = x;
   for (std::size_t i = 0; i + 1 < convolutions_.size(); ++i) {
     const ModulePtr stage[] = {convolutions_[i], norms_[i], relu_};
     h = run_in_order(stage, std::move(h));
   }
-  h = (*convolutions_.back())(h);
-  const Tensor shortcut = downsample_ ? (*downsample_)(x) : x;
-  if (ForwardObserver::current() == nullptr) return norms_.back()->fused(h, fuse_relu, shortcut);
-  return add((*norms_.back())(h), shortcut);
+  Tensor shortcut = std::move(x);
+  if (downsample_) shortcut = (*downsample_)(std::move(shortcut));
+  if (ForwardObserver::current() == nullptr)
+    return convolutions_.back()->fused(h, *norms_.back(), fuse_relu, std::move(shortcut));
+  h = (*convolutions_.back())(std::move(h));
+  return add((*norms_.back())(std::move(h)), shortcut);
 }
 
-Tensor ResidualBlock::forward(const Tensor& x) {
-  const Tensor sum = sum_of_paths(x, true);
+Tensor ResidualBlock::forward(Tensor x) {
+  const Tensor sum = sum_of_paths(std::move(x), true);
   return ForwardObserver::current() == nullptr ? sum : (*relu_)(sum);
 }
 

@@ -22,21 +22,21 @@ struct ResidualBlockOptions {
 // y = relu(bn_n(conv_n(... relu(bn_1(conv_1(x))))) + shortcut(x)); the shortcut is x, or a strided
 // 1x1 convolution with batch norm ("downsample") where the shape changes. Names are torchvision's:
 // conv1, bn1, ..., relu, downsample.0, downsample.1. The last batch norm, the sum and the ReLU are
-// one pass unless a ForwardObserver watches.
+// one pass unless a ForwardObserver watches, in evaluation one with the last convolution.
 class ResidualBlock final : public Module {
  public:
   ResidualBlock(const ResidualBlockOptions& options, random::Generator& generator);
 
   // The sum, before the block's last ReLU.
-  Tensor before_relu(const Tensor& x) { return sum_of_paths(x, false); }
+  Tensor before_relu(Tensor x) { return sum_of_paths(std::move(x), false); }
 
  protected:
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(Tensor x) override;
 
  private:
   void add_convolution(const Conv2dLayer& layer, random::Generator& generator);
   // The sum, with the last ReLU where asked for and where no observer watches.
-  Tensor sum_of_paths(const Tensor& x, bool fuse_relu);
+  Tensor sum_of_paths(Tensor x, bool fuse_relu);
 
   std::vector<std::shared_ptr<Conv2d>> convolutions_;
   std::vector<std::shared_ptr<BatchNorm2d>> norms_;

@@ -101,7 +101,7 @@ Tensor TransNet::normalized_input(const Tensor& x, bool training) {
 }
 
 // x <- x / s(x);  h <- W_0 x;  h <- W_i (x + p_{i-1} relu(h / s(h))) for i = 1 .. K-1;  y = h
-Tensor TransNet::forward(const Tensor& given) {
+Tensor TransNet::forward(Tensor given) {
   check_input(given);
   const Tensor x = normalized_input(given, training());
   const Tensor p = options_.orders > 1 ? gates() : Tensor();

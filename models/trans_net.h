@@ -59,7 +59,7 @@ class TransNet : public Module {
  protected:
   // y of x [N,channels_in,H,W]. Throws for other channels, and for an instance norm on maps of one
   // pixel, where nothing would be left of them.
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(Tensor x) override;
 
  private:
   void check_input(const Tensor& x) const;

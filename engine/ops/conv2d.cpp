@@ -47,13 +47,19 @@ void check_operands(const Tensor& x, const Tensor& weight, const Tensor& bias,
         bias.defined() ? fmt::format(", bias is {}", name_of(bias.dtype())) : "", both);
 }
 
-}  // namespace
+kernels::ConstView optional_view(const Tensor& tensor) {
+  return tensor.defined() ? tensor.view() : kernels::ConstView();
+}
 
-// dL/dx: every dL/dy spread over the inputs it came from, by the same weights;
-// dL/dweight[o,c,r,s] = sum over n,i,j of dL/dy[n,o,i,j] x[n,...,i*stride - padding + r*dilation,
-// ...]; dL/dbias[o] = sum over n,i,j of dL/dy.
-Tensor conv2d(const Tensor& given, const Tensor& weight, const Tensor& bias,
-              const Conv2dOptions& options) {
+// x in the format that the convolution wants, and what its result will be.
+struct Prepared {
+  Tensor x;
+  Shape y;
+  TensorOptions y_options;
+};
+
+Prepared prepare(const Tensor& given, const Tensor& weight, const Tensor& bias,
+                 const Conv2dOptions& options) {
   check_operands(given, weight, bias, options);
   const std::int64_t height = output_size(given.dim(2), weight.dim(2), options.stride.height,
                                           options.padding.height, options.dilation.height);
@@ -68,10 +74,21 @@ Tensor conv2d(const Tensor& given, const Tensor& weight, const Tensor& bias,
   const kernels::Conv2dFormats formats = kernels::conv2d_formats(
       given.device(), given.shape(), given.format(), given.dtype(), weight.shape(), options);
   const Tensor x = convert_format(given, formats.input);
-  Tensor y = Tensor::empty({x.dim(0), weight.dim(0), height, width},
-                           {x.dtype(), x.device(), formats.output});
-  kernels::conv2d_forward(x.device(), x.view(), weight.view(),
-                          bias.defined() ? bias.view() : kernels::ConstView(), options, y.view());
+  return {x, {x.dim(0), weight.dim(0), height, width}, {x.dtype(), x.device(), formats.output}};
+}
+
+}  // namespace
+
+// dL/dx: every dL/dy spread over the inputs it came from, by the same weights;
+// dL/dweight[o,c,r,s] = sum over n,i,j of dL/dy[n,o,i,j] x[n,...,i*stride - padding + r*dilation,
+// ...]; dL/dbias[o] = sum over n,i,j of dL/dy.
+Tensor conv2d(const Tensor& given, const Tensor& weight, const Tensor& bias,
+              const Conv2dOptions& options) {
+  const Prepared p = prepare(given, weight, bias, options);
+  const Tensor& x = p.x;
+  Tensor y = Tensor::empty(p.y, p.y_options);
+  kernels::conv2d_forward(x.device(), x.view(), weight.view(), optional_view(bias), options,
+                          kernels::Conv2dEpilogue{}, y.view());
 
   const bool weight_wanted = needs_gradient(weight);
   const bool bias_wanted = needs_gradient(bias);
@@ -102,6 +119,30 @@ Tensor conv2d(const Tensor& given, const Tensor& weight, const Tensor& bias,
                   }
                   return {dx, d_weight, d_bias};
                 });
+}
+
+Tensor conv2d_inference(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const Conv2dOptions& options, bool relu, Tensor residual) {
+  for (const Tensor* operand : {&x, &weight, &bias, &std::as_const(residual)})
+    check(!needs_gradient(*operand),
+          "conv2d_inference: a gradient is wanted, which this operation does not record; use "
+          "conv2d and what follows it");
+  const Prepared p = prepare(x, weight, bias, options);
+  const bool adds = residual.defined();
+  Tensor y;
+  if (adds) {
+    check(residual.shape() == p.y && residual.dtype() == p.y_options.dtype,
+          "conv2d_inference: residual {} {} must have the result's shape {} {}",
+          residual.shape().to_string(), name_of(residual.dtype()), p.y.to_string(),
+          name_of(p.y_options.dtype));
+    if (residual.format() != p.y_options.format) residual = residual.in_format(p.y_options.format);
+    y = residual.unique() ? std::move(residual) : residual.clone();
+  } else {
+    y = Tensor::empty(p.y, p.y_options);
+  }
+  kernels::conv2d_forward(p.x.device(), p.x.view(), weight.view(), optional_view(bias), options,
+                          kernels::Conv2dEpilogue{.add = adds, .relu = relu}, y.view());
+  return y;
 }
 
 }  // namespace concord

@@ -16,4 +16,11 @@ namespace concord {
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
               const Conv2dOptions& options = {});
 
+// relu?(conv2d(x, weight, bias) [+ residual]), for inference: each element is finished before it is
+// stored. residual: undefined or of the result's shape; the result takes its memory where nobody
+// else holds it. The relu may take a NaN in the sum to 0 (on the CPU oneDNN's does, Winograd's does
+// not). Throws as conv2d does, and where a gradient would have to be recorded.
+Tensor conv2d_inference(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const Conv2dOptions& options, bool relu, Tensor residual = {});
+
 }  // namespace concord

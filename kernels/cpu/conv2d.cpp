@@ -1,8 +1,10 @@
 #include "kernels/cpu/conv2d.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "kernels/cpu/winograd.h"
+#include "kernels/parallel.h"
 
 namespace concord::kernels {
 
@@ -36,6 +38,20 @@ bool winograd_wins(Pass pass, const ConvolutionSetup& setup) {
   return pass != Pass::kBackwardWeights || (tiles >= 12 && setup.x[1] * setup.y[1] <= kWidest);
 }
 
+template <class T>
+void end_convolution(const T* result, std::int64_t size, const Conv2dEpilogue& epilogue, T* y) {
+  constexpr std::int64_t kGrain = 1 << 15;
+  const T least = epilogue.relu ? T(0) : -std::numeric_limits<T>::infinity();
+  parallel_for(size, kGrain, [=, add = epilogue.add](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const T v = add ? result[i] + y[i] : result[i];
+      y[i] = v < least ? least : v;
+    }
+  });
+}
+template void end_convolution(const float*, std::int64_t, const Conv2dEpilogue&, float*);
+template void end_convolution(const double*, std::int64_t, const Conv2dEpilogue&, double*);
+
 namespace {
 
 // Blocked to blocked wherever vectors divide the channels, and from a plain image of at most 3
@@ -62,7 +78,7 @@ void* writable(ConstView view) { return const_cast<void*>(view.data); }
 
 // Which of the buffers are written depends on the pass; the caller's views say so.
 void run(Pass pass, const ConstView& x, const ConstView& weight, const ConstView& bias,
-         const ConstView& y, const Conv2dOptions& options) {
+         const ConstView& y, const Conv2dOptions& options, const Conv2dEpilogue& epilogue = {}) {
   const ConvolutionSetup setup{x.shape, x.format, weight.shape, y.shape, y.format, options};
   with_float(y, "conv2d", [&]<class T>(T) {
     for (const ConstView* view : {&x, &weight, &bias})
@@ -70,7 +86,7 @@ void run(Pass pass, const ConstView& x, const ConstView& weight, const ConstView
             name_of(view->dtype), name_of(kDTypeOf<T>));
     const ConvolutionBuffers<T> buffers{
         static_cast<T*>(writable(x)), static_cast<T*>(writable(weight)),
-        static_cast<T*>(writable(bias)), static_cast<T*>(writable(y))};
+        static_cast<T*>(writable(bias)), static_cast<T*>(writable(y)), epilogue};
     if constexpr (std::is_same_v<T, double>)
       run_convolution_double(pass, setup, buffers);
     else if (wants_winograd(pass, setup))
@@ -81,8 +97,8 @@ void run(Pass pass, const ConstView& x, const ConstView& weight, const ConstView
 }
 
 void conv2d_forward_cpu(ConstView x, ConstView weight, ConstView bias, const Conv2dOptions& options,
-                        View y) {
-  if (y.numel() > 0) run(Pass::kForward, x, weight, bias, y, options);
+                        const Conv2dEpilogue& epilogue, View y) {
+  if (y.numel() > 0) run(Pass::kForward, x, weight, bias, y, options, epilogue);
 }
 
 void conv2d_backward_data_cpu(ConstView dy, ConstView weight, const Conv2dOptions& options,

@@ -29,12 +29,18 @@ struct ConvolutionBuffers {
   T* weight = nullptr;
   T* bias = nullptr;
   T* y = nullptr;
+  Conv2dEpilogue epilogue = {};  // of the forward pass
 };
 
 // oneDNN has no blocked convolution for groups narrower than a vector. So many neighbouring groups
 // are run as one whose weight is block-diagonal: 1 where none need be, 0 where no number of them
 // fills vectors.
 std::int64_t groups_to_merge(std::int64_t channels, std::int64_t outputs, std::int64_t groups);
+
+// The epilogue as a sweep of its own, for a convolution that cannot do it on the way: y = result
+// [+ y] [then relu, which keeps NaN]. `result` may be y, where nothing is added.
+template <class T>
+void end_convolution(const T* result, std::int64_t size, const Conv2dEpilogue& epilogue, T* y);
 
 // Whether the pass runs as Winograd when the choice is ours: a function of the shapes.
 bool winograd_wins(Pass pass, const ConvolutionSetup& setup);

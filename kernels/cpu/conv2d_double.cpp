@@ -125,8 +125,11 @@ void run_convolution_double(Pass pass, const ConvolutionSetup& setup,
       }
       image_to_columns(part, x, col);
       if (pass == Pass::kForward) {
-        for (std::int64_t o = 0; o < part.outputs; ++o)
-          std::fill_n(y + o * part.columns(), part.columns(), bias == nullptr ? 0.0 : bias[o]);
+        for (std::int64_t o = 0; o < part.outputs; ++o) {
+          double* const row = y + o * part.columns();
+          if (!buffers.epilogue.add) std::fill_n(row, part.columns(), 0.0);
+          for (std::int64_t i = 0; bias != nullptr && i < part.columns(); ++i) row[i] += bias[o];
+        }
         gemm(weight_factor, col_factor, Into::kAdd, y);
         continue;
       }
@@ -138,6 +141,7 @@ void run_convolution_double(Pass pass, const ConvolutionSetup& setup,
       }
     }
   }
+  if (buffers.epilogue.relu) end_convolution(buffers.y, setup.y.numel(), {.relu = true}, buffers.y);
 }
 
 }  // namespace concord::kernels

@@ -58,6 +58,7 @@ struct Plan {
   Operand weight;
   Operand y;
   memory::desc bias;
+  Conv2dEpilogue epilogue;              // what the primitive does of it: all or nothing
   std::int64_t merged = 1;              // groups run as one
   std::size_t merged_weight_bytes = 0;  // 0: the weight as given
   std::size_t workspace_bytes = 0;
@@ -65,7 +66,7 @@ struct Plan {
 
 onednn::Convolution convolution_of(const ConvolutionSetup& setup, const Shape& weight,
                                    std::int64_t groups, bool bias, MemoryFormat x_format,
-                                   MemoryFormat y_format) {
+                                   MemoryFormat y_format, const Conv2dEpilogue& epilogue) {
   const Conv2dOptions& options = setup.options;
   return {onednn::image_desc(setup.x, x_format),
           onednn::weight_desc(weight, groups, true),
@@ -73,12 +74,13 @@ onednn::Convolution convolution_of(const ConvolutionSetup& setup, const Shape& w
           onednn::image_desc(setup.y, y_format),
           {options.stride.height, options.stride.width},
           {options.dilation.height - 1, options.dilation.width - 1},
-          {options.padding.height, options.padding.width}};
+          {options.padding.height, options.padding.width},
+          epilogue};
 }
 
 // Where oneDNN has nothing but its reference loops for the formats (the gradient of a plain image,
-// for one), plain operands, which it computes by matrix products.
-Plan make_plan(Pass pass, const ConvolutionSetup& setup, bool bias) {
+// for one), plain operands, which it computes by matrix products, and no epilogue.
+Plan make_plan(Pass pass, const ConvolutionSetup& setup, bool bias, Conv2dEpilogue epilogue) {
   Plan plan;
   const std::int64_t groups = setup.options.groups;
   if (groups > 1)
@@ -92,10 +94,11 @@ Plan make_plan(Pass pass, const ConvolutionSetup& setup, bool bias) {
   const auto attempt = [&] {
     found = onednn::make_convolution(
         pass, dnnl::algorithm::convolution_direct,
-        convolution_of(setup, weight, merged_groups, bias, x_format, y_format));
+        convolution_of(setup, weight, merged_groups, bias, x_format, y_format, epilogue));
     return found && !found->reference;
   };
   if (!attempt()) {
+    epilogue = {};
     x_format = y_format = MemoryFormat::kPlain;
     attempt();
   }
@@ -103,6 +106,7 @@ Plan make_plan(Pass pass, const ConvolutionSetup& setup, bool bias) {
         setup.x.to_string(), setup.weight.to_string());
 
   plan.convolution = *found;
+  plan.epilogue = epilogue;
   plan.x = Operand(onednn::image_desc(setup.x, setup.x_format),
                    onednn::image_desc(setup.x, x_format), pass == Pass::kBackwardData);
   plan.y = Operand(onednn::image_desc(setup.y, setup.y_format),
@@ -118,12 +122,15 @@ Plan make_plan(Pass pass, const ConvolutionSetup& setup, bool bias) {
 }
 
 // All that a plan depends on.
-using PlanKey = std::array<std::int64_t, 20>;
+using PlanKey = std::array<std::int64_t, 22>;
 
-PlanKey key_of(Pass pass, const ConvolutionSetup& setup, bool bias) {
+PlanKey key_of(Pass pass, const ConvolutionSetup& setup, bool bias,
+               const Conv2dEpilogue& epilogue) {
   const Conv2dOptions& o = setup.options;
   return {static_cast<std::int64_t>(pass),
           bias,
+          epilogue.add,
+          epilogue.relu,
           thread_count(),
           static_cast<std::int64_t>(setup.x_format),
           static_cast<std::int64_t>(setup.y_format),
@@ -146,7 +153,8 @@ PlanKey key_of(Pass pass, const ConvolutionSetup& setup, bool bias) {
 
 // The plans of this thread, the least recently used dropped first: a network has some 160 (three
 // passes of 53 convolutions), and a last, smaller batch as many again.
-const Plan& plan_for(Pass pass, const ConvolutionSetup& setup, bool bias) {
+const Plan& plan_for(Pass pass, const ConvolutionSetup& setup, bool bias,
+                     const Conv2dEpilogue& epilogue) {
   constexpr std::size_t kMostPlans = 1024;
   struct Entry {
     Plan plan;
@@ -154,7 +162,7 @@ const Plan& plan_for(Pass pass, const ConvolutionSetup& setup, bool bias) {
   };
   thread_local std::map<PlanKey, Entry> plans;
   thread_local std::uint64_t clock = 0;
-  const PlanKey key = key_of(pass, setup, bias);
+  const PlanKey key = key_of(pass, setup, bias, epilogue);
   auto found = plans.find(key);
   if (found == plans.end()) {
     if (plans.size() == kMostPlans) {
@@ -162,7 +170,7 @@ const Plan& plan_for(Pass pass, const ConvolutionSetup& setup, bool bias) {
         return a.second.used < b.second.used;
       }));
     }
-    found = plans.emplace(key, Entry{make_plan(pass, setup, bias), 0}).first;
+    found = plans.emplace(key, Entry{make_plan(pass, setup, bias, epilogue), 0}).first;
   }
   found->second.used = ++clock;
   return found->second.plan;
@@ -208,9 +216,14 @@ void split_groups(const ConvolutionSetup& setup, std::int64_t merged, const floa
 
 void run_convolution_float(Pass pass, const ConvolutionSetup& setup,
                            const ConvolutionBuffers<float>& buffers) {
-  const Plan& plan = plan_for(pass, setup, buffers.bias != nullptr);
+  const Plan& plan = plan_for(pass, setup, buffers.bias != nullptr, buffers.epilogue);
   Workspace& workspace = Workspace::with_room(plan.workspace_bytes, 5);
   const bool weight_is_result = pass == Pass::kBackwardWeights;
+  // Where the primitive does not add, what stands in y must outlive its result.
+  const bool ends_apart = plan.epilogue != buffers.epilogue;
+  const bool keeps_y = ends_apart && buffers.epilogue.add;
+  std::vector<float> result(keeps_y ? static_cast<std::size_t>(setup.y.numel()) : 0);
+  float* const y = keeps_y ? result.data() : buffers.y;
 
   float* weight = buffers.weight;
   if (plan.merged > 1) {
@@ -219,7 +232,7 @@ void run_convolution_float(Pass pass, const ConvolutionSetup& setup,
   }
   void* const x_given = enter(plan.x, buffers.x, workspace);
   void* const weight_given = enter(plan.weight, weight, workspace);
-  void* const y_given = enter(plan.y, buffers.y, workspace);
+  void* const y_given = enter(plan.y, y, workspace);
 
   const auto argument = [](const memory::desc& desc, void* data) {
     return memory(desc, onednn::engine(), data);
@@ -242,8 +255,9 @@ void run_convolution_float(Pass pass, const ConvolutionSetup& setup,
 
   leave(plan.x, x_given, buffers.x);
   leave(plan.weight, weight_given, weight);
-  leave(plan.y, y_given, buffers.y);
+  leave(plan.y, y_given, y);
   if (weight_is_result && plan.merged > 1) split_groups(setup, plan.merged, weight, buffers.weight);
+  if (ends_apart) end_convolution(y, setup.y.numel(), buffers.epilogue, buffers.y);
 }
 
 }  // namespace concord::kernels

@@ -13,13 +13,35 @@ dnnl::primitive_attr user_scratchpad() {
   return attributes;
 }
 
+bool is_plain(const Conv2dEpilogue& epilogue) { return !epilogue.add && !epilogue.relu; }
+
+dnnl::primitive_attr forward_attributes(const Conv2dEpilogue& epilogue) {
+  dnnl::primitive_attr attributes = user_scratchpad();
+  if (is_plain(epilogue)) return attributes;
+  dnnl::post_ops operations;
+  if (epilogue.add) operations.append_sum();
+#if DNNL_VERSION_MAJOR >= 3
+  if (epilogue.relu) operations.append_eltwise(dnnl::algorithm::eltwise_relu, 0, 0);
+#else
+  if (epilogue.relu) operations.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
+#endif
+  attributes.set_post_ops(operations);
+  return attributes;
+}
+
+// Descriptions of backward passes ask for that of a forward pass of training.
+dnnl::prop_kind kind_of(const Conv2dEpilogue& epilogue) {
+  return is_plain(epilogue) ? dnnl::prop_kind::forward_training
+                            : dnnl::prop_kind::forward_inference;
+}
+
 // oneDNN 3 dropped the operation descriptors: their arguments go to the primitive descriptor.
 #if DNNL_VERSION_MAJOR >= 3
 
 auto forward_desc(dnnl::algorithm algorithm, const Convolution& c) {
   return dnnl::convolution_forward::primitive_desc(
-      engine(), dnnl::prop_kind::forward_training, algorithm, c.x, c.weight, c.bias, c.y, c.strides,
-      c.dilations, c.padding, c.padding, user_scratchpad(), true);
+      engine(), kind_of(c.epilogue), algorithm, c.x, c.weight, c.bias, c.y, c.strides, c.dilations,
+      c.padding, c.padding, forward_attributes(c.epilogue), true);
 }
 auto backward_data_desc(dnnl::algorithm algorithm, const Convolution& c,
                         const dnnl::convolution_forward::primitive_desc& forward) {
@@ -38,9 +60,9 @@ auto backward_weights_desc(dnnl::algorithm algorithm, const Convolution& c,
 
 auto forward_desc(dnnl::algorithm algorithm, const Convolution& c) {
   return dnnl::convolution_forward::primitive_desc(
-      {dnnl::prop_kind::forward_training, algorithm, c.x, c.weight, c.bias, c.y, c.strides,
-       c.dilations, c.padding, c.padding},
-      user_scratchpad(), engine(), true);
+      {kind_of(c.epilogue), algorithm, c.x, c.weight, c.bias, c.y, c.strides, c.dilations,
+       c.padding, c.padding},
+      forward_attributes(c.epilogue), engine(), true);
 }
 auto backward_data_desc(dnnl::algorithm algorithm, const Convolution& c,
                         const dnnl::convolution_forward::primitive_desc& forward) {

@@ -6,7 +6,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <optional>
 
-#include "kernels/shape.h"
+#include "kernels/conv2d.h"
 
 namespace concord::kernels::onednn {
 
@@ -36,6 +36,7 @@ struct Convolution {
   dnnl::memory::dims strides;
   dnnl::memory::dims dilations;  // oneDNN's: 0 is a dense kernel
   dnnl::memory::dims padding;
+  Conv2dEpilogue epilogue = {};  // its relu takes NaN to 0
 };
 
 // A pass of a convolution ready to run, and what it wants to be given.

@@ -12,6 +12,7 @@
 namespace concord::kernels {
 namespace {
 
+using winograd::Ending;
 using winograd::Grid;
 using winograd::Image;
 using winograd::Index;
@@ -103,7 +104,7 @@ struct Correlation {
   Image input;
   Image output;
   Weights weights;
-  const float* bias;
+  Ending ending;
 
   Index lanes = loops.lanes;
   Index step_blocks = divide_up(input.channels, lanes);
@@ -111,8 +112,10 @@ struct Correlation {
   Index vectors = divide_up(output.channels, lanes);
   Index tiles = tiles_of(grid);
 
-  const float* bias_of(Index vector) const {
-    return bias == nullptr ? nullptr : bias + vector * lanes;
+  Ending ending_of(Index vector) const {
+    Ending result = ending;
+    if (ending.bias != nullptr) result.bias += vector * lanes;
+    return result;
   }
 };
 
@@ -178,7 +181,7 @@ void correlate_by_tiles(const Correlation& c) {
                          c.step_blocks, c.vectors);
         for (Index k = 0; k < c.vectors; ++k)
           loops.transform_output(c.grid, c.output, k, begin, end, my_m + k * group, m_stride,
-                                 c.vectors * group, c.bias_of(k));
+                                 c.vectors * group, c.ending_of(k));
       }
     }
   });
@@ -236,7 +239,8 @@ void correlate_by_outputs(const Correlation& c) {
                            c.step_blocks, count);
           for (Index k = 0; k < count; ++k)
             loops.transform_output(c.grid, c.output, first + k, begin, begin + tiles,
-                                   my_m + k * group, m_stride, count * group, c.bias_of(first + k));
+                                   my_m + k * group, m_stride, count * group,
+                                   c.ending_of(first + k));
         }
       }
     });
@@ -455,14 +459,19 @@ void run_winograd(Pass pass, const ConvolutionSetup& setup,
                layout.lay(y, around.height, around.width, samples),
                layout.lay(x, 0, 0, samples),
                {buffers.weight, inputs, outputs, 9, inputs * 9, true},
-               nullptr});
+               {}});
     return;
   }
   const Layout layout = layout_of(setup.x, setup.y, padding);
   const Image x_laid = layout.lay(x, padding.height, padding.width, samples);
   const Image y_laid = layout.lay(y, 0, 0, samples);
   if (pass == Pass::kForward)
-    correlate({*loops, layout.grid, x_laid, y_laid, by_output, buffers.bias});
+    correlate({*loops,
+               layout.grid,
+               x_laid,
+               y_laid,
+               by_output,
+               {buffers.bias, buffers.epilogue.add, buffers.epilogue.relu}});
   else
     gradient_of_weights({*loops, layout.grid, x_laid, y_laid, by_output, buffers.bias});
 }

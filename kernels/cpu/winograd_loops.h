@@ -55,6 +55,13 @@ struct Weights {
   bool rotated = false;  // by 180 degrees
 };
 
+// What becomes of an output before it is stored.
+struct Ending {
+  const float* bias = nullptr;  // by channel, from the block's first on; null: none
+  bool add = false;             // to what stands there
+  bool relu = false;            // at last; keeps NaN
+};
+
 // `block` counts blocks of `lanes` channels; [begin, end) are tiles (or steps). Points go to, or
 // come from, points[p * point_stride + (tile - begin) * lanes].
 struct LoopTable {
@@ -69,10 +76,10 @@ struct LoopTable {
   // pixels.
   void (*transform_output_gradient)(const Grid& grid, const Image& image, Index block, Index begin,
                                     Index end, float* points, Index point_stride, float* sums);
-  // A^T m A + bias to the pixels inside the image; bias may be null.
+  // A^T m A, ended, to the pixels inside the image.
   void (*transform_output)(const Grid& grid, const Image& image, Index block, Index begin,
                            Index end, const float* points, Index point_stride, Index group_stride,
-                           const float* bias);
+                           const Ending& ending);
   // G g G^T for the block of lanes and steps [begin, end), to points[p * point_stride +
   // (step - begin) * step_stride]; zeros for lanes and steps that do not exist.
   void (*transform_weights)(const Weights& weights, Index block, Index begin, Index end,

@@ -364,9 +364,27 @@ struct Loops {
 
   static void transform_output(const Grid& grid, const Image& image, Index block, Index begin,
                                Index end, const float* points, Index point_stride,
-                               Index group_stride, const float* bias) {
+                               Index group_stride, const Ending& ending) {
+    if (ending.add)
+      transform_and_end<true>(grid, image, block, begin, end, points, point_stride, group_stride,
+                              ending);
+    else
+      transform_and_end<false>(grid, image, block, begin, end, points, point_stride, group_stride,
+                               ending);
+  }
+
+  template <bool kAdd>
+  static void transform_and_end(const Grid& grid, const Image& image, Index block, Index begin,
+                                Index end, const float* points, Index point_stride,
+                                Index group_stride, const Ending& ending) {
     const Index lanes = lanes_of(image, block);
-    const Vector offset = bias == nullptr ? Vector{} : load_some(bias, lanes);
+    const Vector offset = ending.bias == nullptr ? Vector{} : load_some(ending.bias, lanes);
+    const Vector least = ending.relu ? Vector{} : Vector{} - __builtin_inff();
+    const auto put = [&](float* to, Vector value) __attribute__((always_inline)) {
+      value += offset;
+      if constexpr (kAdd) value += load_some(to, lanes);
+      store_some(to, value < least ? least : value, lanes);
+    };
     for_each_tile(
         grid, image, begin,
         end, [&](Index tile, const Window& window) __attribute__((always_inline)) {
@@ -381,20 +399,19 @@ struct Loops {
             float* const to = address_of(image, window, block);
             transform_2d<kPoints1d, kTile>(
                 transform, get, [&](int r, int c, Vector value) __attribute__((always_inline)) {
-                  *reinterpret_cast<Unaligned*>(to + r * image.row_stride +
-                                                c * image.pixel_stride) = value + offset;
+                  put(to + r * image.row_stride + c * image.pixel_stride, value);
                 });
           } else {
             Vector y[kTile][kTile];
             transform_2d<kPoints1d, kTile>(
                 transform, get, [&](int r, int c, Vector value) __attribute__((always_inline)) {
-                  y[r][c] = value + offset;
+                  y[r][c] = value;
                 });
-            alignas(64) float nowhere[kLanes];
+            alignas(64) float nowhere[kLanes] = {};
             float* pixels[kTile][kTile];
             find_pixels<kTile>(image, window, block, nowhere, pixels);
             for (int r = 0; r < kTile; ++r)
-              for (int c = 0; c < kTile; ++c) store_some(pixels[r][c], y[r][c], lanes);
+              for (int c = 0; c < kTile; ++c) put(pixels[r][c], y[r][c]);
           }
         });
   }

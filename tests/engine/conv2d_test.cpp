@@ -1,7 +1,11 @@
 #include "engine/ops/conv2d.h"
 
+#include "engine/autograd.h"
+#include "engine/ops/activation.h"
+#include "engine/ops/arithmetic.h"
 #include "engine/ops/shape.h"
 #include "tests/engine/reference.h"
+#include "tests/expect_error.h"
 #include "tests/gradient_check.h"
 #include "tests/relative_error.h"
 
@@ -152,6 +156,73 @@ TEST(Conv2d, AgreesWithReference) {
                      name_of_case(c) + " algorithm " + std::to_string(static_cast<int>(algorithm)));
     }
   }
+}
+
+// What conv2d_inference is made of, one operation after the other.
+Tensor in_steps(const Inputs& in, const Conv2dOptions& options, bool rectify,
+                const Tensor& residual) {
+  Tensor y = conv2d(in.x, in.weight, in.bias, options);
+  if (residual.defined()) y = add(y, residual);
+  return rectify ? relu(y) : y;
+}
+
+TEST(Conv2d, InferenceIsItsSteps) {
+  for (const ConvolutionCase& c : kCases) {
+    const Inputs in = inputs_of(c);
+    const Inputs single = {
+        in.x.to(DType::kFloat32), in.weight.to(DType::kFloat32), in.bias.to(DType::kFloat32), {}};
+    for (bool adds : {false, true}) {
+      for (bool rectifies : {false, true}) {
+        const Tensor residual = adds ? random_tensor(c.y, 9) : Tensor();
+        const Tensor expected = in_steps(in, c.options, rectifies, residual);
+        const std::string what =
+            name_of_case(c) + (adds ? " + residual" : "") + (rectifies ? " relu" : "");
+        expect_close(conv2d_inference(in.x, in.weight, in.bias, c.options, rectifies, residual),
+                     expected, 1e-13, what + " float64");
+        for (auto algorithm : {ConvolutionAlgorithm::kAuto, ConvolutionAlgorithm::kDirect,
+                               ConvolutionAlgorithm::kWinograd}) {
+          const AlgorithmGuard guard(algorithm);
+          // Held by nobody else, and by us as well, who must find it unchanged.
+          const Tensor held = adds ? residual.to(DType::kFloat32) : Tensor();
+          expect_close(
+              conv2d_inference(single.x, single.weight, single.bias, c.options, rectifies, held),
+              expected, 2e-5, what);
+          if (!adds) continue;
+          EXPECT_EQ(held.to_vector<float>(), residual.to(DType::kFloat32).to_vector<float>());
+          const Tensor formatted =
+              conv2d(single.x, single.weight, single.bias, c.options);  // for its format
+          expect_close(conv2d_inference(single.x, single.weight, single.bias, c.options, rectifies,
+                                        residual.to(DType::kFloat32).in_format(formatted.format())),
+                       expected, 2e-5, what + " handed over");
+        }
+      }
+    }
+  }
+}
+
+TEST(Conv2d, InferenceTakesTheResidualsMemory) {
+  const Tensor x = random_tensor({1, 3, 5, 5}, 1), weight = random_tensor({2, 3, 1, 1}, 2);
+  Tensor residual = random_tensor({1, 2, 5, 5}, 3);
+  const void* const memory = std::as_const(residual).view().data;
+  const Tensor held = conv2d_inference(x, weight, {}, {}, false, residual);
+  EXPECT_NE(held.view().data, memory);
+  const Tensor taken = conv2d_inference(x, weight, {}, {}, false, std::move(residual));
+  EXPECT_EQ(taken.view().data, memory);
+  EXPECT_EQ(taken.to_vector<double>(), held.to_vector<double>());
+}
+
+TEST(Conv2d, InferenceErrors) {
+  const Tensor x = random_tensor({1, 3, 5, 5}, 1);
+  Tensor weight = random_tensor({2, 3, 1, 1}, 2);
+  test::expect_error(
+      [&] {
+        conv2d_inference(x, weight, {}, {}, true, random_tensor({1, 2, 5, 4}, 3));
+      },
+      {"conv2d_inference: residual", "1x2x5x4", "1x2x5x5"});
+  weight.set_requires_grad(true);
+  test::expect_error([&] { conv2d_inference(x, weight, {}, {}, true); }, {"a gradient is wanted"});
+  const NoGradGuard no_gradients;
+  EXPECT_NO_THROW(conv2d_inference(x, weight, {}, {}, true));
 }
 
 // Sizes of real layers, where the rule chooses Winograd, against the float64 path (which the test

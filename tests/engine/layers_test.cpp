@@ -1,5 +1,7 @@
 #include "engine/layers.h"
 
+#include <algorithm>
+
 #include "tests/expect_error.h"
 #include "tests/gradient_check.h"
 
@@ -121,6 +123,95 @@ TEST(Layers, BatchNormAndReluGiveTheSameFusedAndObserved) {
       EXPECT_EQ(fused->named_state()[i].second.to_vector<double>(),
                 observed->named_state()[i].second.to_vector<double>());
     EXPECT_EQ(fused->named_state()[4].second.item(), training ? 1 : 0) << "batches tracked";
+  }
+}
+
+// A convolution, its norm with statistics that are not 0 and 1, and a ReLU.
+class ConvolutionAndNorm {
+ public:
+  explicit ConvolutionAndNorm(bool bias, bool affine = true)
+      : generator_(1),
+        convolution(std::make_shared<Conv2d>(Conv2dLayer{.in_channels = 4,
+                                                         .out_channels = 16,
+                                                         .kernel = {3, 3},
+                                                         .options = {.padding = {1, 1}},
+                                                         .bias = bias},
+                                             generator_)),
+        norm(std::make_shared<BatchNorm2d>(BatchNorm2dLayer{.channels = 16, .affine = affine})),
+        net({convolution, norm, std::make_shared<ReLU>()}) {
+    for (int i = 0; i < 3; ++i) net(image(20 + static_cast<std::uint64_t>(i)));
+    for (auto& [name, tensor] : norm->named_parameters())
+      tensor.copy_from(random_tensor(tensor.shape(), 30, 0.5, 2).to(DType::kFloat32));
+    net.set_training(false);
+  }
+
+  // One pass, and what an observer sees of three.
+  Tensor fused(const Tensor& x) {
+    const NoGradGuard no_gradients;
+    return net(x);
+  }
+  Tensor in_steps(const Tensor& x) {
+    const NoGradGuard no_gradients;
+    const Outputs observer;
+    return net(x);
+  }
+  void expect_same(const std::string& what) {
+    const Tensor x = image(40);
+    test::expect_close(fused(x), in_steps(x), 1e-5, what);
+  }
+
+ private:
+  random::Generator generator_;
+
+ public:
+  std::shared_ptr<Conv2d> convolution;
+  std::shared_ptr<BatchNorm2d> norm;
+  Sequential net;
+};
+
+TEST(Layers, EvaluationFoldsTheNorm) {
+  for (bool bias : {false, true})
+    for (bool affine : {false, true})
+      ConvolutionAndNorm(bias, affine).expect_same(fmt::format("bias {}, affine {}", bias, affine));
+}
+
+// What was folded must not outlive any of what it was folded from.
+TEST(Layers, FoldedNormFollowsItsSources) {
+  ConvolutionAndNorm pair(true);
+  pair.expect_same("at first");
+  for (auto& [name, tensor] : pair.net.named_state()) {
+    if (tensor.dtype() != DType::kFloat32) continue;
+    const Tensor before = pair.fused(image(40));
+    tensor.copy_from(random_tensor(tensor.shape(), 50, 0.5, 2).to(DType::kFloat32));
+    const Tensor after = pair.fused(image(40));
+    EXPECT_NE(before.to_vector<float>(), after.to_vector<float>()) << name;
+    pair.expect_same(name + " changed");
+  }
+  pair.net.set_training(true);
+  pair.net(image(41));
+  pair.net.set_training(false);
+  pair.expect_same("after another training pass");
+}
+
+TEST(Layers, FoldedNormRecordsWhereAGradientIsWanted) {
+  ConvolutionAndNorm pair(true);
+  Tensor x = image(40);
+  pair.fused(x);
+  x.set_requires_grad(true);
+  const Tensor y = pair.net(x);
+  y.backward(random_tensor(y.shape(), 42).to(DType::kFloat32));
+  EXPECT_TRUE(x.grad().defined());
+  for (const auto& [name, parameter] : pair.net.named_parameters())
+    EXPECT_TRUE(parameter.grad().defined()) << name;
+}
+
+TEST(Layers, FoldedNormDoesNotHideNaN) {
+  for (const char* name : {"0.weight", "0.bias", "1.weight", "1.bias", "1.running_var"}) {
+    ConvolutionAndNorm pair(true);
+    for (auto& [key, tensor] : pair.net.named_state())
+      if (key == name) tensor.fill(NAN);
+    const auto values = pair.fused(image(40)).to_vector<float>();
+    EXPECT_TRUE(std::ranges::all_of(values, [](float v) { return std::isnan(v); })) << name;
   }
 }
 

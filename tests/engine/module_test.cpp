@@ -16,7 +16,7 @@ class Scale : public Module {
   }
 
  protected:
-  Tensor forward(const Tensor& x) override { return scale(x, factor_); }
+  Tensor forward(Tensor x) override { return scale(x, factor_); }
 
  private:
   double factor_;
@@ -35,7 +35,7 @@ class Pair : public Module {
   Tensor own_;
 
  protected:
-  Tensor forward(const Tensor& x) override { return (*second_)((*first_)(x)); }
+  Tensor forward(Tensor x) override { return (*second_)((*first_)(x)); }
 };
 
 class Outer : public Module {
@@ -44,7 +44,7 @@ class Outer : public Module {
   std::shared_ptr<Pair> pair_;
 
  protected:
-  Tensor forward(const Tensor& x) override { return (*pair_)(x); }
+  Tensor forward(Tensor x) override { return (*pair_)(x); }
 };
 
 template <class T>

@@ -9,6 +9,7 @@
 #include "tests/expect_error.h"
 #include "tests/gradient_check.h"
 #include "tests/models/quick_network.h"
+#include "tests/relative_error.h"
 
 namespace concord {
 namespace {
@@ -148,13 +149,19 @@ TEST(Layers, TheRestOfTheNetworkGivesTheSameLogits) {
   for (const auto& [arch, layers] : cases) {
     Network& net = network(arch);
     const Tensor x = images(2, arch == "alexnet" ? 63 : 32);
-    const auto logits = net(x).to_vector<float>();
+    const Tensor logits = net(x);
     for (const std::string& layer : layers) {
+      // Between a convolution and its norm, which are else one operation with other roundings.
+      const bool between = arch != "alexnet" && layer.starts_with("conv");
       const Tensor h = net.features(x, layer);
-      EXPECT_EQ(net.from_features(h, layer).to_vector<float>(), logits) << arch << " " << layer;
       const Tensor plain = h.in_format(MemoryFormat::kPlain);  // as a feature store gives it
-      EXPECT_EQ(net.from_features(plain, layer).to_vector<float>(), logits)
-          << arch << " " << layer << " plain";
+      for (const Tensor& features : {h, plain}) {
+        const Tensor again = net.from_features(features, layer);
+        if (between)
+          EXPECT_LT(test::relative_error(again, logits), 1e-5) << arch << " " << layer;
+        else
+          EXPECT_EQ(again.to_vector<float>(), logits.to_vector<float>()) << arch << " " << layer;
+      }
     }
   }
 }

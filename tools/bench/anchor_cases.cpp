@@ -24,7 +24,7 @@ std::optional<kernels::onednn::ConvolutionPrimitive> winograd(Pass pass, const S
       {kernels::onednn::image_desc(shapes.x, format),
        kernels::onednn::weight_desc(shapes.weight, 1, true), dnnl::memory::desc(),
        kernels::onednn::image_desc(shapes.y, format), dnnl::memory::dims{1, 1},
-       dnnl::memory::dims{0, 0}, dnnl::memory::dims{1, 1}});
+       dnnl::memory::dims{0, 0}, dnnl::memory::dims{1, 1}, kernels::Conv2dEpilogue{}});
 }
 
 Work work_of(const Setting& setting, Pass pass, const Shapes& shapes) {

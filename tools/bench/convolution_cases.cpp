@@ -100,7 +100,7 @@ void add_passes(CaseList& list, const Convolution& c, bool plain) {
     const double bytes = bytes_of({o.x, o.weight, o.bias, o.y});
     return Work{[o]() mutable {
                   kernels::conv2d_forward(o.x.device(), o.x.view(), o.weight.view(), o.bias.view(),
-                                          o.options, o.y.view());
+                                          o.options, kernels::Conv2dEpilogue{}, o.y.view());
                 },
                 o.flops, bytes};
   });
