@@ -94,6 +94,13 @@ SavedTensor::SavedTensor(const Tensor& tensor) {
   if (!compute_) tensor_ = tensor.detach();
 }
 
+void Tensor::add_to_grad(Tensor term) {
+  Tensor sum = grad();
+  set_grad({});
+  accumulate(sum, term.in_format(format()));
+  set_grad(std::move(sum));
+}
+
 void Tensor::backward(const Tensor& cotangent) const {
   check(tracked(), "backward: no tensor behind this one requires a gradient");
   check(node() != nullptr, "backward: a leaf has no graph");
@@ -137,12 +144,8 @@ void Tensor::backward(const Tensor& cotangent) const {
         behind.node = edges[i].node;
         accumulate(behind.gradient, std::move(input_gradient));
       } else if (edges[i].leaf.defined()) {
-        Tensor leaf = edges[i].leaf;
-        check_gradient(*current, i, input_gradient, leaf.shape());
-        Tensor sum = leaf.grad();
-        leaf.set_grad({});
-        accumulate(sum, input_gradient.in_format(leaf.format()));
-        leaf.set_grad(std::move(sum));
+        check_gradient(*current, i, input_gradient, edges[i].leaf.shape());
+        edges[i].leaf.add_to_grad(std::move(input_gradient));
       }
     }
   }

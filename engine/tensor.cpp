@@ -35,6 +35,7 @@ struct Tensor::Impl {
   MemoryFormat format = MemoryFormat::kPlain;
   bool requires_grad = false;
   Tensor grad;
+  std::function<Tensor()> grad_put_off;  // where set, grad is undefined
   std::shared_ptr<Node> node;
 
   void* data() const { return static_cast<char*>(storage->data) + offset; }
@@ -228,10 +229,21 @@ bool Tensor::requires_grad() const { return impl().requires_grad; }
 bool Tensor::tracked() const {
   return impl_ != nullptr && (impl_->requires_grad || impl_->node != nullptr);
 }
-const Tensor& Tensor::grad() const { return impl().grad; }
+const Tensor& Tensor::grad() const {
+  if (impl().grad_put_off) impl_->grad = std::exchange(impl_->grad_put_off, nullptr)();
+  return impl_->grad;
+}
 void Tensor::set_grad(Tensor grad) {
   impl();
+  impl_->grad_put_off = nullptr;
   impl_->grad = std::move(grad);
+}
+void Tensor::put_off_grad(std::function<Tensor()> compute) {
+  check(requires_grad(), "autograd: a gradient was put off for a tensor that wants none");
+  if (impl_->grad.defined() || impl_->grad_put_off)
+    add_to_grad(compute());
+  else
+    impl_->grad_put_off = std::move(compute);
 }
 
 Tensor Tensor::detach() const {

@@ -4,6 +4,7 @@
 // handle.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -85,9 +86,15 @@ class Tensor {
   bool requires_grad() const;
   // Whether the graph continues behind this tensor: a leaf that requires one or a recorded result.
   bool tracked() const;
-  // The accumulated gradient of a leaf; undefined before the first backward pass.
+  // The accumulated gradient of a leaf; undefined before the first backward pass. Where it was put
+  // off it is computed now.
   const Tensor& grad() const;
   void set_grad(Tensor grad);
+  void add_to_grad(Tensor term);
+  // Adds to the gradient of this leaf what `compute` will return when somebody asks for it: for one
+  // that is many times larger than what it is computed from. An optimiser, which asks for one after
+  // the other, then never holds them all, nor any beside the activations.
+  void put_off_grad(std::function<Tensor()> compute);
   // The same storage, outside the graph.
   Tensor detach() const;
   // d(this)/d(leaves), weighted by `cotangent` (of this shape; 1 for a single element when left

@@ -1,5 +1,8 @@
 #include "engine/ops/linear.h"
 
+#include <span>
+
+#include "engine/ops/activation.h"
 #include "tests/engine/reference.h"
 #include "tests/gradient_check.h"
 
@@ -64,6 +67,48 @@ TEST(Linear, EmptyBatch) {
   y.backward(Tensor::zeros({0, 2}));
   EXPECT_EQ(weight.grad().to_vector<float>(), std::vector<float>(6, 0.0F));
   EXPECT_EQ(bias.grad().to_vector<float>(), std::vector<float>(2, 0.0F));
+}
+
+// A layer behind a relu whose weight's gradient (1 MiB) is many times larger than x and dy.
+class LargeWeight {
+ public:
+  LargeWeight() {
+    for (Tensor* leaf : {&x, &weight}) leaf->set_requires_grad(true);
+  }
+  void backward() { linear(relu(x), weight, {}).backward(dy); }
+
+  Tensor x = random_tensor({2, 512}, 1).to(DType::kFloat32);
+  Tensor weight = random_tensor({512, 512}, 2).to(DType::kFloat32);
+  Tensor dy = random_tensor({2, 512}, 3).to(DType::kFloat32);
+  Tensor d_weight = test::linear_reference(relu(x).to(DType::kFloat64), weight.to(DType::kFloat64),
+                                           Tensor::zeros({512}, {.dtype = DType::kFloat64}),
+                                           dy.to(DType::kFloat64))
+                        .d_weight;
+};
+
+TEST(Linear, PutsALargeWeightGradientOff) {
+  const auto in_use = [] { return kernels::memory_statistics(Device{}).in_use; };
+  LargeWeight layer;
+  const std::size_t before = in_use();
+  layer.backward();
+  EXPECT_LT(in_use() - before, layer.weight.bytes() / 8);
+  expect_close(layer.weight.grad(), layer.d_weight, 5e-6, "d_weight");
+  EXPECT_GE(in_use() - before, layer.weight.bytes());
+  expect_close(layer.weight.grad(), layer.d_weight, 5e-6, "d_weight asked for again");
+  layer.weight.set_grad({});
+  EXPECT_FALSE(layer.weight.grad().defined());
+}
+
+TEST(Linear, AddsToAWeightGradientThatWasPutOff) {
+  LargeWeight layer;
+  for (int i = 0; i < 3; ++i) layer.backward();
+  Tensor expected = layer.d_weight.clone();
+  for (double& value : std::span(expected.data<double>(), 512U * 512U)) value *= 3;
+  expect_close(layer.weight.grad(), expected, 5e-6, "three times");
+  layer.backward();
+  layer.weight.set_grad({});
+  layer.backward();
+  expect_close(layer.weight.grad(), layer.d_weight, 5e-6, "dropped between");
 }
 
 TEST(Linear, SameBitsTwice) {
