@@ -6,7 +6,7 @@ concord_build_packages=(
   libdnnl-dev libeigen3-dev libfmt-dev nlohmann-json3-dev libcli11-dev libturbojpeg0-dev libstb-dev
   libbenchmark-dev
 )
-concord_test_packages=(libgtest-dev clang-format)
+concord_test_packages=(libgtest-dev libboost-context-dev clang-format)
 
 install_packages() { # PACKAGE...
   local missing=() package
@@ -44,6 +44,7 @@ install_packages() { # PACKAGE...
 # Uses ccache where there is one; its absence changes nothing but the time.
 configure() { # CMAKE-ARGUMENT...
   local launcher=()
-  command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  command -v ccache >/dev/null &&
+    launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache)
   cmake "${launcher[@]}" "$@" >/dev/null
 }

@@ -12,19 +12,27 @@ endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -ftree-vectorize -fno-math-errno")
 
 add_library(concord_flags INTERFACE)
-target_compile_options(concord_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
+target_compile_options(
+  concord_flags
+  INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Werror>
+            # -Wpedantic would be about the code that nvcc generates.
+            $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow,-Werror;--Werror=all-warnings;-lineinfo>)
+# fmt 9 takes constexpr from nvcc, as early ones had none, and cannot check its format strings then.
+target_compile_definitions(concord_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>)
 target_include_directories(concord_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(concord_flags INTERFACE CONCORD_VERSION="${PROJECT_VERSION}")
 if(CONCORD_NATIVE)
-  target_compile_options(concord_flags INTERFACE -march=native)
+  target_compile_options(concord_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=native>)
   include(CheckCXXCompilerFlag)
   check_cxx_compiler_flag(-mprefer-vector-width=512 CONCORD_HAS_VECTOR_WIDTH)
   if(CONCORD_HAS_VECTOR_WIDTH)
-    target_compile_options(concord_flags INTERFACE -mprefer-vector-width=512)
+    target_compile_options(concord_flags
+                           INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-mprefer-vector-width=512>)
   endif()
 endif()
 if(CONCORD_SANITIZE)
-  target_compile_options(concord_flags INTERFACE -fsanitize=address,undefined
-                                                 -fno-sanitize-recover=undefined -g)
+  target_compile_options(
+    concord_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined
+                            -fno-sanitize-recover=undefined -g>)
   target_link_options(concord_flags INTERFACE -fsanitize=address,undefined)
 endif()

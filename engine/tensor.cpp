@@ -133,9 +133,7 @@ double Tensor::item() const {
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  check(device().type == DeviceType::kCpu, "tensor: to_vector() of a tensor on {}",
-        name_of(device()));
-  const Tensor plain = in_format(MemoryFormat::kPlain);
+  const Tensor plain = to(Device{}).in_format(MemoryFormat::kPlain);
   std::vector<T> values(static_cast<std::size_t>(numel()));
   const auto copy = [&](const auto* from) {
     std::transform(from, from + numel(), values.begin(), [](auto v) { return static_cast<T>(v); });
@@ -164,6 +162,18 @@ Tensor Tensor::to(DType dtype) const {
   if (dtype == this->dtype()) return *this;
   Tensor result = empty(shape(), {dtype, device(), format()});
   result.copy_from(*this);
+  return result;
+}
+
+Tensor Tensor::to(Device device) const {
+  if (device == this->device()) return *this;
+  const bool from_host = this->device().type == DeviceType::kCpu;
+  if (!from_host && device.type != DeviceType::kCpu) return to(Device{}).to(device);
+  Tensor result = empty(shape(), {dtype(), device, format()});
+  if (from_host)
+    kernels::copy_from_host(device, result.view().data, view().data, bytes());
+  else
+    kernels::copy_to_host(this->device(), result.view().data, view().data, bytes());
   return result;
 }
 

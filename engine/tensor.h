@@ -53,14 +53,16 @@ class Tensor {
   TensorOptions options() const { return {dtype(), device(), format()}; }
   std::size_t bytes() const;
 
-  // Elements in memory order (row-major only for kPlain); throws if T is not the dtype.
+  // Elements in memory order (row-major only for kPlain), on the tensor's device; throws if T is
+  // not the dtype.
   template <class T>
   T* data();
   template <class T>
   const T* data() const;
   // The only element of a tensor with numel() == 1, as double.
   double item() const;
-  // All elements in row-major order of the logical shape, as T; for tests and small results.
+  // All elements in row-major order of the logical shape, as T, from any device; for tests and
+  // small results.
   template <class T>
   std::vector<T> to_vector() const;
 
@@ -69,6 +71,7 @@ class Tensor {
 
   // Data only, outside the graph: a new tensor, or this one when nothing changes.
   Tensor to(DType dtype) const;
+  Tensor to(Device device) const;
   Tensor in_format(MemoryFormat format) const;
   // A copy of its own storage.
   Tensor clone() const;

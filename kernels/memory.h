@@ -14,6 +14,10 @@ inline Kernel<void*(std::size_t bytes)> allocate{"allocate"};
 inline Kernel<void(void* data, std::size_t bytes)> release{"release"};
 // Copies between two buffers of one device.
 inline Kernel<void(void* to, const void* from, std::size_t bytes)> copy{"copy"};
+// Copy to and from the host's memory, after all work on the device that was asked for before; the
+// host's buffer may be used again when they return.
+inline Kernel<void(void* to, const void* from, std::size_t bytes)> copy_from_host{"copy_from_host"};
+inline Kernel<void(void* to, const void* from, std::size_t bytes)> copy_to_host{"copy_to_host"};
 // Sets every byte to zero.
 inline Kernel<void(void* data, std::size_t bytes)> zero{"zero"};
 

@@ -31,7 +31,9 @@ struct BasicView {
   }
 
   // A mutable view may be read.
-  operator BasicView<const void>() const requires(!std::is_const_v<Void>) {
+  template <class Other>
+  requires(!std::is_const_v<Void> && std::is_same_v<Other, const void>) operator BasicView<Other>()
+      const {
     return {data, dtype, format, device, shape};
   }
 };

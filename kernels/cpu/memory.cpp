@@ -249,6 +249,8 @@ const Registration registrations[] = {
     {allocate, DeviceType::kCpu, allocate_cpu},
     {release, DeviceType::kCpu, release_cpu},
     {copy, DeviceType::kCpu, copy_cpu},
+    {copy_from_host, DeviceType::kCpu, copy_cpu},
+    {copy_to_host, DeviceType::kCpu, copy_cpu},
     {zero, DeviceType::kCpu, zero_cpu},
     {convert, DeviceType::kCpu, convert_cpu},
     {fill, DeviceType::kCpu, fill_cpu},

@@ -1,0 +1,80 @@
+#include "kernels/cuda/stream.h"
+
+#include <atomic>
+
+#include "kernels/cuda/call.h"
+#include "kernels/device.h"
+
+namespace concord::cuda {
+namespace {
+
+std::atomic<int> device_index = 0;
+
+cudaStream_t make_stream() {
+  check_call(cudaSetDevice(device_index), "cudaSetDevice");
+  cudaStream_t result = nullptr;
+  check_call(cudaStreamCreateWithFlags(&result, cudaStreamNonBlocking), "cudaStreamCreate");
+  return result;
+}
+
+int device_count() {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaErrorNoDevice || error == cudaErrorInsufficientDriver) {
+    cudaGetLastError();
+    return 0;
+  }
+  check_call(error, "cudaGetDeviceCount");
+  return count;
+}
+
+}  // namespace
+
+std::string describe_device(int index) {
+  cudaDeviceProp properties;
+  check_call(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
+  return fmt::format("{}, compute capability {}.{}, {:.1f} GiB", properties.name, properties.major,
+                     properties.minor,
+                     static_cast<double>(properties.totalGlobalMem) / (1024.0 * 1024 * 1024));
+}
+
+void select_device(int index) {
+  const int count = device_count();
+  int driver = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess) driver = 0;
+  check(count > 0, "no CUDA device was found ({}); use --device cpu",
+        driver == 0 ? "no NVIDIA driver is installed"
+                    : fmt::format("the driver, for CUDA {}.{}, shows none", driver / 1000,
+                                  driver % 1000 / 10));
+  std::string found;
+  for (int i = 0; i < count; ++i)
+    found += fmt::format("{}cuda:{} ({})", i == 0 ? "" : ", ", i, describe_device(i));
+  check(0 <= index && index < count, "there is no CUDA device {}; found {}", index, found);
+  device_index = index;
+  check_call(cudaSetDevice(index), "cudaSetDevice", fmt::format("{}", index));
+}
+
+int selected_device() { return device_index; }
+
+// Never destroyed: buffers of static lifetime are freed on it after main.
+cudaStream_t stream() {
+  static cudaStream_t const instance = make_stream();
+  return instance;
+}
+
+void synchronize() { check_call(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
+
+namespace {
+
+void use_cuda(int index) { select_device(index); }
+std::string describe_cuda(int index) { return describe_device(index); }
+void synchronize_cuda() { synchronize(); }
+
+const kernels::Registration registrations[] = {
+    {kernels::use_device, DeviceType::kCuda, use_cuda},
+    {kernels::describe_device, DeviceType::kCuda, describe_cuda},
+    {kernels::synchronize, DeviceType::kCuda, synchronize_cuda},
+};
+
+}  // namespace
+}  // namespace concord::cuda

@@ -1,0 +1,112 @@
+#include <cmath>
+#include <optional>
+
+#include "engine/autograd.h"
+#include "tools/bench/step_inputs.h"
+#include "tools/bench/step_kinds.h"
+#include "tools/common/options.h"
+#include "tools/common/program.h"
+#include "tools/common/training_steps.h"
+
+namespace concord::bench {
+namespace {
+
+struct Classifier {
+  random::Generator generator;
+  std::shared_ptr<Network> network;
+  Batch batch;
+};
+
+std::unique_ptr<Classifier> classifier_of(const std::string& arch, const StepOptions& options) {
+  auto result = std::make_unique<Classifier>();
+  result->generator = random::Generator(options.seed);
+  std::optional<UninitializedParameters> loaded_next;
+  if (!options.weights.empty()) loaded_next.emplace();
+  result->network = make_network(arch, options.classes, result->generator);
+  loaded_next.reset();
+  if (!options.weights.empty()) load_parameters(options.weights, *result->network);
+  if (options.no_dropout)
+    for (const auto& [name, module] : result->network->named_modules())
+      if (dynamic_cast<Dropout*>(module) != nullptr) module->freeze_mode();
+  if (!options.inputs.empty()) {
+    result->batch.images = read_input(options.inputs, "images", 4);
+    result->batch.labels = read_input(options.inputs, "labels", 1);
+  } else {
+    const std::int64_t n = options.batch_size;
+    result->batch.images =
+        random_maps({n, 3, options.image_size, options.image_size}, options.seed, 1);
+    random::Stream stream(options.seed, 2);
+    std::vector<std::int64_t> labels;
+    for (std::int64_t i = 0; i < n; ++i)
+      labels.push_back(
+          static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(options.classes))));
+    result->batch.labels = Tensor::of({n}, labels);
+  }
+  return result;
+}
+
+class TrainClassifier final : public WholeStep {
+ public:
+  TrainClassifier(const std::string& arch, const StepOptions& options)
+      : classifier_(classifier_of(arch, options)), lr_(options.lr > 0 ? options.lr : 0.01) {
+    tool::OptimizerOptions optimizer;  // the experiments': SGD, momentum 0.9, weight decay 1e-4
+    optimizer_ = tool::make_optimizer(optimizer, classifier_->network->named_parameters());
+    flops_ = count_flops(*classifier_->network, classifier_->batch.images).training;
+    classifier_->network->set_training(true);
+  }
+  void run() override {
+    const tool::Step step = tool::classifier_step(*classifier_->network, classifier_->batch);
+    optimizer_->step(lr_);
+    loss_ = tool::value_of(step.means, "loss");
+  }
+  double value() const override { return loss_; }
+  double images() const override { return static_cast<double>(classifier_->batch.images.dim(0)); }
+  double flops() const override { return flops_; }
+  std::string shape() const override { return classifier_->batch.images.shape().to_string(); }
+
+ private:
+  std::unique_ptr<Classifier> classifier_;
+  std::unique_ptr<Optimizer> optimizer_;
+  double lr_;
+  double loss_ = 0;
+  double flops_ = 0;
+};
+
+class RunClassifier final : public WholeStep {
+ public:
+  RunClassifier(const std::string& arch, const StepOptions& options)
+      : classifier_(classifier_of(arch, options)) {
+    flops_ = count_flops(*classifier_->network, classifier_->batch.images).forward;
+    classifier_->network->set_training(false);
+  }
+  void run() override {
+    const NoGradGuard no_gradients;
+    logits_ = (*classifier_->network)(classifier_->batch.images);
+  }
+  double value() const override {
+    double sum = 0;
+    for (std::int64_t i = 0; i < logits_.numel(); ++i)
+      sum += std::abs(double{logits_.data<float>()[i]});
+    return sum / static_cast<double>(logits_.numel());
+  }
+  double images() const override { return static_cast<double>(classifier_->batch.images.dim(0)); }
+  double flops() const override { return flops_; }
+  std::string shape() const override { return classifier_->batch.images.shape().to_string(); }
+
+ private:
+  std::unique_ptr<Classifier> classifier_;
+  Tensor logits_;
+  double flops_ = 0;
+};
+
+constexpr StepKind kKinds[] = {
+    {"train", StepArgument::kArchitecture, "a classifier's training step, SGD",
+     make_step_of<TrainClassifier>},
+    {"infer", StepArgument::kArchitecture, "a classifier's logits, evaluation mode",
+     make_step_of<RunClassifier>}};
+
+}  // namespace
+
+std::span<const StepKind> classifier_steps() { return kKinds; }
+
+}  // namespace concord::bench
