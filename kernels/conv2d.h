@@ -30,6 +30,15 @@ namespace kernels {
 ConvolutionAlgorithm convolution_algorithm();
 void set_convolution_algorithm(ConvolutionAlgorithm algorithm);
 
+// How cuDNN's algorithm for a shape is found, once per shape.
+struct CudnnSearch {
+  bool measure = false;       // run them all and take the fastest; else cuDNN's own ranking
+  bool deterministic = true;  // only those that give the same bits each time
+  std::size_t workspace_bytes = std::size_t{1} << 30;  // only those that need no more
+};
+CudnnSearch cudnn_search();
+void set_cudnn_search(const CudnnSearch& search);
+
 // The memory formats in which the device computes this convolution best.
 struct Conv2dFormats {
   MemoryFormat input = MemoryFormat::kPlain;

@@ -3,7 +3,7 @@
 // launch alone, so results are the same bits each time; nothing here uses floating atomics.
 
 #include "kernels/cuda/device.h"
-#include "kernels/memory.h"
+#include "kernels/cuda/scratch.h"
 
 namespace concord::cuda {
 
@@ -47,27 +47,6 @@ template <class T>
 constexpr std::size_t block_sum_bytes(int k) {
   return static_cast<std::size_t>(k) * kWarp * sizeof(T);
 }
-
-// Memory of the device for the length of a host function: in stream order, so that what was
-// launched before may still use it when it is given back.
-class Scratch {
- public:
-  explicit Scratch(std::size_t bytes) : bytes_(bytes < 1 ? 1 : bytes) {
-    data_ = kernels::allocate(kDevice, bytes_);
-  }
-  ~Scratch() { kernels::release(kDevice, data_, bytes_); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  template <class T>
-  T* as() const {
-    return static_cast<T*>(data_);
-  }
-
- private:
-  static constexpr Device kDevice = {DeviceType::kCuda, 0};
-  void* data_ = nullptr;
-  std::size_t bytes_;
-};
 
 // The double sum over i in [0, count) of f(i), by a grid whose size depends on count alone;
 // `finish` makes of it what *to becomes. Both are objects with a __device__ operator().

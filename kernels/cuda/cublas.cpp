@@ -1,0 +1,33 @@
+#include "kernels/cuda/cublas.h"
+
+#include "kernels/cuda/stream.h"
+#include "kernels/error.h"
+
+namespace concord::cuda {
+
+void check_cublas(cublasStatus_t status, std::string_view call, std::string_view about) {
+  check(status == CUBLAS_STATUS_SUCCESS, "{}{}{}: {} ({})", call, about.empty() ? "" : " ", about,
+        cublasGetStatusString(status), cublasGetStatusName(status));
+}
+
+// Never destroyed: the driver may be gone when static objects are.
+cublasHandle_t cublas() {
+  thread_local cublasHandle_t const handle = [] {
+    cublasHandle_t result = nullptr;
+    check_cublas(cublasCreate(&result), "cublasCreate");
+    check_cublas(cublasSetStream(result, stream()), "cublasSetStream");
+    return result;
+  }();
+  return handle;
+}
+
+cublasLtHandle_t cublas_lt() {
+  thread_local cublasLtHandle_t const handle = [] {
+    cublasLtHandle_t result = nullptr;
+    check_cublas(cublasLtCreate(&result), "cublasLtCreate");
+    return result;
+  }();
+  return handle;
+}
+
+}  // namespace concord::cuda
