@@ -81,6 +81,17 @@ void Module::zero_grad() {
   for (auto& [name, tensor] : named_parameters()) tensor.set_grad({});
 }
 
+void Module::to(Device device) {
+  for (auto& [name, tensor] : named_state())
+    if (tensor.dtype() == DType::kFloat32 || tensor.dtype() == DType::kFloat64)
+      tensor.move_to(device);
+}
+
+Device Module::device() const {
+  const auto parameters = named_parameters();
+  return parameters.empty() ? Device{} : parameters.front().second.device();
+}
+
 Tensor Module::register_parameter(std::string name, Tensor tensor) {
   check_new_name(name);
   tensor.set_requires_grad(true);

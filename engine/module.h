@@ -64,6 +64,13 @@ class Module {
 
   void zero_grad();
 
+  // Moves parameters and floating buffers to the device; whole-number ones (counters) stay on the
+  // host, where they are used. Before an optimiser is made, whose buffers lie beside the
+  // parameters.
+  void to(Device device);
+  // Where the parameters are; the CPU where there are none.
+  Device device() const;
+
  protected:
   virtual Tensor forward(Tensor x) = 0;
 

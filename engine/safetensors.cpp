@@ -145,8 +145,6 @@ SafetensorsHeader layout(const std::vector<Named<Tensor>>& tensors,
   for (const auto& [name, tensor] : tensors) {
     check(!name.empty() && name != "__metadata__", "\"{}\" cannot name a tensor", name);
     check(names.insert(name).second, "two tensors are named {}", name);
-    check(tensor.device().type == DeviceType::kCpu, "tensor {} is on {}, not on the cpu", name,
-          name_of(tensor.device()));
     header.entries.push_back({.name = name,
                               .dtype = dtype_name(tensor.dtype()),
                               .shape = tensor.shape(),
@@ -270,7 +268,7 @@ void write_safetensors(const fs::path& path, const std::vector<Named<Tensor>>& t
   checked(write_all(fd, &header_bytes, 8), "writing");
   checked(write_all(fd, text.data(), text.size()), "writing");
   for (const auto& [name, tensor] : tensors) {
-    const Tensor plain = tensor.in_format(MemoryFormat::kPlain);
+    const Tensor plain = tensor.to(Device{}).in_format(MemoryFormat::kPlain);
     checked(write_all(fd, plain.view().data, plain.bytes()), "writing");
   }
   checked(::fsync(fd) == 0, "writing");

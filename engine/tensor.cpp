@@ -177,6 +177,18 @@ Tensor Tensor::to(Device device) const {
   return result;
 }
 
+void Tensor::move_to(Device device) {
+  if (device == this->device()) return;
+  check(impl_->node == nullptr, "tensor: the result of an operation cannot be moved to {}",
+        name_of(device));
+  check(impl_->storage.use_count() == 1, "tensor: shared storage of shape {} cannot be moved to {}",
+        shape().to_string(), name_of(device));
+  const Tensor moved = to(device);
+  set_grad({});
+  impl_->storage = moved.impl_->storage;
+  impl_->offset = 0;
+}
+
 Tensor Tensor::in_format(MemoryFormat format) const {
   if (format == this->format()) return *this;
   Tensor result = empty(shape(), {dtype(), device(), format});
@@ -219,6 +231,17 @@ Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
 void Tensor::copy_from(const Tensor& from) {
   check(from.shape() == shape(), "copy: shape {} cannot be copied into shape {}",
         from.shape().to_string(), shape().to_string());
+  if (from.device() != device()) {
+    // In the form of this tensor on the other's device, then across as it is.
+    const Tensor same = from.to(dtype()).in_format(format());
+    if (device().type == DeviceType::kCpu)
+      kernels::copy_to_host(from.device(), view().data, same.view().data, bytes());
+    else if (from.device().type == DeviceType::kCpu)
+      kernels::copy_from_host(device(), view().data, same.view().data, bytes());
+    else
+      copy_from(same.to(Device{}));
+    return;
+  }
   if (from.dtype() == dtype() && from.format() == format()) {
     kernels::copy(device(), view().data, from.view().data, bytes());
   } else {

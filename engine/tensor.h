@@ -72,6 +72,9 @@ class Tensor {
   // Data only, outside the graph: a new tensor, or this one when nothing changes.
   Tensor to(DType dtype) const;
   Tensor to(Device device) const;
+  // Moves the elements to the device, for this handle and its copies; throws where the storage is
+  // shared with another tensor (rows(), detach()), which would stay behind. A gradient is dropped.
+  void move_to(Device device);
   Tensor in_format(MemoryFormat format) const;
   // A copy of its own storage.
   Tensor clone() const;
@@ -79,7 +82,8 @@ class Tensor {
   Tensor reshaped(const Shape& shape) const;
   // Samples [begin, end) of axis 0, sharing storage.
   Tensor rows(std::int64_t begin, std::int64_t end) const;
-  // Copies the elements of `from` (equal shape; any format and floating dtype) into this storage.
+  // Copies the elements of `from` (equal shape; any device, format and floating dtype) into this
+  // storage.
   void copy_from(const Tensor& from);
   void fill(double value);
 

@@ -122,12 +122,13 @@ Tensor Network::run(Tensor x, std::size_t begin, std::size_t end, const Shape* i
 Tensor Network::forward(Tensor x) {
   check_images(x);
   const Shape image = x.shape();
-  return run(std::move(x), 0, steps_.size(), &image);
+  return run(x.to(device()), 0, steps_.size(), &image);
 }
 
-Tensor Network::features(const Tensor& x, const std::string& layer) {
+Tensor Network::features(const Tensor& images, const std::string& layer) {
   const Place place = find(layer);
-  check_images(x);
+  check_images(images);
+  const Tensor x = images.to(device());
   const Shape image = x.shape();
   if (place.before_relu) {
     Tensor h = run(x, 0, place.step, &image);
@@ -147,7 +148,8 @@ Tensor Network::from_features(const Tensor& h, const std::string& layer) {
         "{}: layer {} lies inside the residual block {}, whose rest needs more than its output; "
         "take the block's own",
         arch_, layer, step_names_[place.step]);
-  Tensor x = place.before_relu ? relu(h) : h;
+  Tensor x = h.to(device());
+  if (place.before_relu) x = relu(x);
   if (place.step >= flat_from_ && x.shape().rank() > 2) x = flatten(x);
   return run(std::move(x), place.step + 1, steps_.size(), nullptr);
 }

@@ -103,7 +103,7 @@ Tensor TransNet::normalized_input(const Tensor& x, bool training) {
 // x <- x / s(x);  h <- W_0 x;  h <- W_i (x + p_{i-1} relu(h / s(h))) for i = 1 .. K-1;  y = h
 Tensor TransNet::forward(Tensor given) {
   check_input(given);
-  const Tensor x = normalized_input(given, training());
+  const Tensor x = normalized_input(given.to(device()), training());
   const Tensor p = options_.orders > 1 ? gates() : Tensor();
   Tensor h = (*linear_[0])(x);
   for (std::int64_t i = 1; i < options_.orders; ++i) {
@@ -117,7 +117,7 @@ Orders TransNet::disentangle(const Tensor& given) {
   check_input(given);
   const NoGradGuard no_grad;
   const std::size_t last = linear_.size() - 1;
-  const Tensor x = normalized_input(given, false);
+  const Tensor x = normalized_input(given.to(device()), false);
 
   // What is frozen: h_i (its sign is the mask), s_i and p_i of stage i = 0 .. K-2.
   struct Stage {

@@ -34,7 +34,14 @@ class Extractor {
  public:
   Extractor(Network& network, std::string layer) : network_(network), layer_(std::move(layer)) {}
 
+  // On the host.
   Outputs run(const Tensor& images) {
+    Outputs outputs = run_on_device(images);
+    return {outputs.features.to(Device{}), outputs.logits.to(Device{})};
+  }
+
+ private:
+  Outputs run_on_device(const Tensor& images) {
     Outputs outputs;
     outputs.features = network_.features(images, layer_);
     if (continuable_) {
@@ -49,7 +56,6 @@ class Extractor {
     return outputs;
   }
 
- private:
   Network& network_;
   std::string layer_;
   bool continuable_ = true;
@@ -58,6 +64,7 @@ class Extractor {
 void extract(Options& options, const CommandLine& line) {
   const NoGradGuard no_gradients;
   SavedNetwork saved = load_network(options.weights, options.arch);
+  saved.network->to(options.device.place);
   if (saved.image_size > 0 && !line.given("--image-size"))
     options.images.image_size = saved.image_size;
   ImageSet set = read_split(options.images.data, options.split);

@@ -94,6 +94,7 @@ void evaluate(Options& options, const CommandLine& line) {
   line.refuse({"--half", "--freeze-batch-norm", "--output-dir", "--force"},
               "does not apply to --evaluate");
   SavedNetwork saved = load_network(options.weights, options.arch);
+  saved.network->to(options.device.place);
   if (saved.image_size > 0 && !line.given("--image-size"))
     options.images.image_size = saved.image_size;
   ImageSet set = read_split(options.images.data, options.split);
@@ -154,6 +155,7 @@ std::shared_ptr<Network> build(Options& options, const CommandLine& line,
   auto network = make_network(options.arch, static_cast<std::int64_t>(classes.size()), generator);
   loaded_next.reset();
   if (!options.weights.empty()) load_parameters(options.weights, *network);
+  network->to(options.device.place);
   if (options.freeze_batch_norm)
     for (const auto& [name, module] : network->named_modules())
       if (dynamic_cast<BatchNorm2d*>(module) != nullptr) module->freeze_mode();

@@ -52,11 +52,14 @@ Sources from_stores(const Options& options) {
                         {.batch_size = batch,
                          .shuffle = true,
                          .seed = options.run.seed,
+                         .device = options.device.place,
                          .read_ahead_mib = options.read_ahead_mib});
   if (!options.val_features_a.empty())
-    sources.validation = pairs_from_stores(
-        FeatureStore(options.val_features_a), FeatureStore(options.val_features_b),
-        {.batch_size = batch, .read_ahead_mib = options.read_ahead_mib});
+    sources.validation = pairs_from_stores(FeatureStore(options.val_features_a),
+                                           FeatureStore(options.val_features_b),
+                                           {.batch_size = batch,
+                                            .device = options.device.place,
+                                            .read_ahead_mib = options.read_ahead_mib});
   return sources;
 }
 
@@ -70,6 +73,8 @@ Sources from_networks(Options& options, const CommandLine& line) {
               "--weights-a and --weights-b need --layer, or --layer-a and --layer-b");
   const SavedNetwork a = load_network(options.weights_a);
   const SavedNetwork b = load_network(options.weights_b);
+  a.network->to(options.device.place);
+  b.network->to(options.device.place);
   if (a.image_size > 0 && !line.given("--image-size")) options.images.image_size = a.image_size;
   if (b.image_size > 0 && b.image_size != options.images.image_size)
     note("{} was trained at {} px, and both networks see images of {} px", options.weights_b,
@@ -133,7 +138,8 @@ class TransNetTask : public TrainingTask {
     for (PairBatch pair; sources_.validation->next(pair);) {
       stop_if_interrupted();
       const std::int64_t count = pair.a.dim(0);
-      squares += mse_loss(net_(pair.a), pair.b).item() * static_cast<double>(count);
+      const Tensor y = net_(pair.a);
+      squares += mse_loss(y, pair.b.to(y.device())).item() * static_cast<double>(count);
       samples += count;
     }
     values.emplace_back("val_mse", squares / static_cast<double>(samples));
@@ -215,6 +221,7 @@ void train_trans_net(Options& options, const CommandLine& line) {
   random::Generator generator(options.run.seed);
   TransNet net(trans_net_options(options.net, a[1], b[1]), generator);
   if (!options.weights.empty()) load_parameters(options.weights, net);
+  net.to(options.device.place);
 
   TrainingSetup setup;
   setup.run = options.run;
@@ -254,9 +261,12 @@ void evaluate(const Options& options, const CommandLine& line) {
               "--evaluate needs --features-a and --features-b");
   const SavedTransNet saved = load_trans_net(options.weights, options.net);
   TransNet& net = *saved.net;
-  const auto pairs = pairs_from_stores(
-      FeatureStore(options.features_a), FeatureStore(options.features_b),
-      {.batch_size = options.images.batch_size, .read_ahead_mib = options.read_ahead_mib});
+  net.to(options.device.place);
+  const auto pairs =
+      pairs_from_stores(FeatureStore(options.features_a), FeatureStore(options.features_b),
+                        {.batch_size = options.images.batch_size,
+                         .device = options.device.place,
+                         .read_ahead_mib = options.read_ahead_mib});
   check_fits(net, pairs->shape_a(), pairs->shape_b(), options.weights);
   const std::int64_t orders = net.options().orders;
   std::vector<std::pair<std::string, Shape>> tensors = {{"y", pairs->shape_b()}};

@@ -33,10 +33,13 @@ std::optional<double> top1_of(const FeatureStore& store) {
 
 VarianceReport from_trans_net(const Options& options) {
   const SavedTransNet saved = load_trans_net(options.weights, options.net);
+  saved.net->to(options.device.place);
   const FeatureStore a(options.features_a);
   const FeatureStore b(options.features_b);
-  const auto pairs = pairs_from_stores(
-      a, b, {.batch_size = options.batch_size, .read_ahead_mib = options.read_ahead_mib});
+  const auto pairs = pairs_from_stores(a, b,
+                                       {.batch_size = options.batch_size,
+                                        .device = options.device.place,
+                                        .read_ahead_mib = options.read_ahead_mib});
   check_fits(*saved.net, pairs->shape_a(), pairs->shape_b(), options.weights);
   VarianceReport report;
   report.top1_a = top1_of(a);

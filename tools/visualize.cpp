@@ -126,7 +126,7 @@ MapSheet make_sheet(const Options& options, TransNet& net, const FeatureStore& a
     const Tensor maps_a = as_maps(a.rows(image, image + 1));
     const Tensor maps_b = as_maps(b.rows(image, image + 1));
     const Orders orders = net.disentangle(at_size(maps_a, maps_b.dim(2), maps_b.dim(3)));
-    const Tensor delta = subtract(maps_b, orders.y);
+    const Tensor delta = subtract(maps_b.to(orders.y.device()), orders.y);
     const std::string name = b.names().empty() ? "" : b.names()[static_cast<std::size_t>(image)];
     const Image photograph = photograph_of(options.data, name);
     for (const std::int64_t channel : channels) {
@@ -167,6 +167,7 @@ void visualize(const Options& options) {
   const FeatureStore b(options.features_b);
   check_same_images(a, b);
   const SavedTransNet saved = load_trans_net(options.weights, options.net);
+  saved.net->to(options.device.place);
   check_fits(*saved.net, a.shape(), b.shape(), options.weights);
 
   PageContent content;

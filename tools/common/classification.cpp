@@ -84,7 +84,7 @@ Accuracy evaluate_classifier(Network& network, Loader& loader,
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
     stop_if_interrupted();
-    const Tensor logits = network(batch.images);
+    const Tensor logits = network(batch.images).to(Device{});
     const std::int64_t count = logits.dim(0);
     result.loss += cross_entropy(logits, batch.labels).item() * static_cast<double>(count);
     for (std::int64_t i = 0; i < count; ++i) {

@@ -28,7 +28,7 @@ FeatureMap::FeatureMap(const Tensor& maps, std::int64_t row, std::int64_t channe
   if (channel >= maps.dim(1)) return;
   height = static_cast<int>(maps.dim(2));
   width = static_cast<int>(maps.dim(3));
-  const Tensor plain = maps.in_format(MemoryFormat::kPlain);
+  const Tensor plain = maps.to(Device{}).in_format(MemoryFormat::kPlain);
   const std::int64_t pixels = std::int64_t{width} * height;
   const float* begin = plain.data<float>() + (row * maps.dim(1) + channel) * pixels;
   values.assign(begin, begin + pixels);

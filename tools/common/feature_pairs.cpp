@@ -18,7 +18,7 @@ Shape map_shape(const Shape& shape) {
 class StorePairs : public FeaturePairs {
  public:
   StorePairs(const FeatureStore& a, const FeatureStore& b, const PairOrder& order)
-      : a_(a), b_(b), reader_(make_reader(a, b, order)) {
+      : a_(a), b_(b), device_(order.device), reader_(make_reader(a, b, order)) {
     if (order.read_ahead_mib > 0 && reader_->ahead() == 0)
       note("a batch of {} takes {:.0f} MiB, --read-ahead is {:.0f}: nothing is read ahead",
            order.batch_size, static_cast<double>(reader_->batch_bytes()) / (1 << 20),
@@ -34,8 +34,8 @@ class StorePairs : public FeaturePairs {
     batch.b = Tensor();
     FeatureBatch rows;
     if (!reader_->next(rows)) return false;
-    batch.b = as_maps(rows.features[1]);
-    batch.a = at_size(as_maps(rows.features[0]), batch.b.dim(2), batch.b.dim(3));
+    batch.b = as_maps(rows.features[1]).to(device_);
+    batch.a = at_size(as_maps(rows.features[0]).to(device_), batch.b.dim(2), batch.b.dim(3));
     batch.number = rows.number;
     return true;
   }
@@ -68,6 +68,7 @@ class StorePairs : public FeaturePairs {
 
   FeatureStore a_;
   FeatureStore b_;
+  Device device_;
   std::unique_ptr<FeatureReader> reader_;
 };
 

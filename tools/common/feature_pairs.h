@@ -15,7 +15,7 @@
 namespace concord::tool {
 
 struct PairBatch {
-  Tensor a;  // [n,C_a,H,W]: already at the height and width of b
+  Tensor a;  // [n,C_a,H,W]: already at the height and width of b, on its device
   Tensor b;  // [n,C_b,H,W]
   std::int64_t number = 0;
 };
@@ -39,6 +39,7 @@ struct PairOrder {
   std::int64_t batch_size = 64;
   bool shuffle = false;
   std::uint64_t seed = 0;
+  Device device = {};  // of the batches
   double read_ahead_mib = static_cast<double>(kReadAheadBytes >> 20);
 };
 

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <thread>
 
 #include "data/files.h"
 #include "kernels/conv2d.h"
+#include "kernels/device.h"
 #include "kernels/parallel.h"
+#include "kernels/precision.h"
 #include "tools/common/tensorboard.h"
 #include "tools/common/terminal.h"
 
@@ -61,19 +64,42 @@ void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options
   settings["--convolution"] = options.convolution;
 }
 
+namespace {
+
+// Readies the CUDA device `index`; returns what is in the way.
+std::string try_cuda(int index) {
+  std::string problem = kernels::load_kernels(DeviceType::kCuda);
+  if (!problem.empty()) return problem;
+  try {
+    kernels::use_device({DeviceType::kCuda, index}, index);
+  } catch (const Error& error) {
+    problem = error.what();
+  }
+  return problem;
+}
+
+}  // namespace
+
 Device apply(DeviceOptions& options) {
-  const bool has_cuda = kernels::allocate.available(DeviceType::kCuda);
-  if (options.device == "auto") options.device = has_cuda ? "cuda:0" : "cpu";
+  // Only a machine with NVIDIA's driver is asked further: CUDA's libraries take a second to load.
+  if (options.device == "auto")
+    options.device =
+        std::filesystem::exists("/dev/nvidiactl") && try_cuda(0).empty() ? "cuda:0" : "cpu";
   Device device;
   if (options.device.starts_with("cuda")) {
-    check(has_cuda, "--device {}: this build has no CUDA; use --device cpu, or build with nvcc",
-          options.device);
     device.type = DeviceType::kCuda;
     if (options.device.size() > 5) device.index = std::stoi(options.device.substr(5));
+    const std::string problem = try_cuda(device.index);
+    check(problem.empty(), "--device {}: {}", options.device, problem);
   }
   check(options.precision == "fp32" || device.type == DeviceType::kCuda,
-        "--precision {}: needs a CUDA device, and this {}; use --precision fp32", options.precision,
-        has_cuda ? "run is on the CPU" : "build has no CUDA");
+        "--precision {}: needs a CUDA device, this run is on the CPU; use --precision fp32",
+        options.precision);
+  check(options.precision != "bf16",
+        "--precision bf16: not there yet; use --precision tf32, or fp32");
+  kernels::set_precision(options.precision == "tf32" ? kernels::Precision::kTf32
+                                                     : kernels::Precision::kFloat32);
+  options.place = device;
   if (options.threads == 0)
     options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   set_thread_count(options.threads);

@@ -19,12 +19,13 @@ struct DeviceOptions {
   std::string precision = "fp32";
   int threads = 0;
   std::string convolution = "auto";
+  Device place;  // what `device` came to, by apply()
 };
 void add_device_options(CommandLine& line, DeviceOptions& options);
 // Those that change the bits of a result, into `settings` by option name.
 void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options);
 // Sets up the process and writes what "auto" and 0 came to back into `options`. Throws when this
-// build or machine lacks the device or precision.
+// build or machine lacks the device or precision, saying what was found.
 Device apply(DeviceOptions& options);
 
 // --output-dir --seed --force --quiet, and --resume where a run has epochs.

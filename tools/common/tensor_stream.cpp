@@ -73,7 +73,7 @@ void TensorStream::write(const std::string& name, std::int64_t first, const Tens
   check(first >= 0 && first + rows.dim(0) <= place.shape[0] && rows.numel() == rows.dim(0) * row,
         "{}: rows {} at {} do not belong to {} {}", path_.string(), rows.shape().to_string(), first,
         name, place.shape.to_string());
-  const Tensor plain = rows.to(DType::kFloat32).in_format(MemoryFormat::kPlain);
+  const Tensor plain = rows.to(Device{}).to(DType::kFloat32).in_format(MemoryFormat::kPlain);
   const int cause =
       write_at(file_, reinterpret_cast<const char*>(plain.data<float>()), plain.bytes(),
                place.begin + first * row * std::int64_t{sizeof(float)});

@@ -7,9 +7,10 @@
 namespace concord::tool {
 
 Step classifier_step(Network& network, const Batch& batch) {
-  const Tensor logits = network(batch.images);
-  const Tensor loss = cross_entropy(logits, batch.labels);
+  const Tensor on_device = network(batch.images);
+  const Tensor loss = cross_entropy(on_device, batch.labels.to(on_device.device()));
   loss.backward();
+  const Tensor logits = on_device.to(Device{});
   std::int64_t hits = 0;
   for (std::int64_t i = 0; i < logits.dim(0); ++i)
     hits += rank_of_label(logits, i, batch.labels.data<std::int64_t>()[i]) == 0;
@@ -20,7 +21,8 @@ Step classifier_step(Network& network, const Batch& batch) {
 }
 
 Step trans_net_step(TransNet& net, const PairBatch& batch, const std::vector<double>& alpha) {
-  const Tensor mse = mse_loss(net(batch.a), batch.b);
+  const Tensor y = net(batch.a);
+  const Tensor mse = mse_loss(y, batch.b.to(y.device()));
   const Tensor gates = net.gates();
   const Tensor penalty = gate_penalty(gates, alpha);
   const Tensor loss = add(mse, penalty);
