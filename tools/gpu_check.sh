@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Everything that a GPU can show, in one call: the device suite, compute-sanitizer on it, kernels and
+# steps measured, training beside PyTorch (where python3 has torch), and one experiment on cuda and on
+# cpu with the same seed.
+#
+#   tools/gpu_check.sh [--bin DIR] [--out DIR] [--data FOLDER] [PART...]
+#
+# --bin   the programs and tests; default build/bin, which is built first
+# --out   where reports go; default gpu-check
+# --data  an image folder (train/, val/) for the experiment; default: a synthetic one is drawn
+# PART    suite sanitizer bench pytorch experiment; default: all, in this order
+#
+# A part that fails does not stop the others. The exit code is the number of parts that failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+bin= out=gpu-check data= parts=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --bin) bin=$2; shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    --data) data=$2; shift 2 ;;
+    suite | sanitizer | bench | pytorch | experiment) parts+=("$1"); shift ;;
+    *) echo "error: $1 is no option and no part; see the head of $0" >&2; exit 64 ;;
+  esac
+done
+[ ${#parts[@]} -gt 0 ] || parts=(suite sanitizer bench pytorch experiment)
+
+if ! command -v nvidia-smi >/dev/null || ! nvidia-smi -L >/dev/null 2>&1; then
+  echo "error: no NVIDIA GPU here: nvidia-smi is missing or finds none" >&2
+  exit 69
+fi
+mkdir -p "$out"
+nvidia-smi -L >"$out/device.txt"
+nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv >>"$out/device.txt"
+cat "$out/device.txt"
+
+if [ -z "$bin" ]; then
+  bin=build/bin
+  . cmake/bootstrap.sh
+  install_packages "${concord_build_packages[@]}" "${concord_test_packages[@]}" || exit 1
+  configure --preset release -DCONCORD_CUDA=ON && cmake --build build || exit 1
+fi
+
+# The device suite; a GPU that is skipped is a failure here.
+suite() {
+  "$bin/device_tests" --gtest_filter='*/cuda' | tee "$out/suite.txt"
+  [ "${PIPESTATUS[0]}" -eq 0 ] && ! grep -q '^\[  SKIPPED \]' "$out/suite.txt"
+}
+
+sanitizer() {
+  local tool failed=0
+  for tool in memcheck racecheck initcheck synccheck; do
+    echo "== compute-sanitizer --tool $tool"
+    compute-sanitizer --tool "$tool" --error-exitcode 1 --log-file "$out/$tool.txt" \
+      "$bin/device_tests" --gtest_filter='*/cuda' --gtest_brief=1 || failed=1
+    tail -3 "$out/$tool.txt"
+  done
+  return $failed
+}
+
+bench() {
+  "$bin/concord-bench" --device cuda --format json >"$out/bench.json" &&
+    "$bin/concord-bench" --device cuda | tee "$out/bench.txt"
+}
+
+pytorch() {
+  if ! python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+    echo "python3 has no torch with CUDA: this part is left out"
+    return 0
+  fi
+  python3 tools/compare_pytorch.py --bin "$bin" --device cuda --json "$out/pytorch.json" |
+    tee "$out/pytorch.txt"
+}
+
+# Network A on both devices from one seed: losses of the first epoch agree, accuracies are near.
+experiment() {
+  local folder=$data device
+  if [ -z "$folder" ]; then
+    folder=$out/synthetic
+    [ -d "$folder" ] || "$bin/concord-prepare" synthetic --output-dir "$folder" || return 1
+  fi
+  for device in cuda cpu; do
+    "$bin/concord-train" --data "$folder" --arch vgg11_bn --image-size 64 --epochs 3 --seed 1 \
+      --device "$device" --output-dir "$out/a-$device" --force || return 1
+    "$bin/concord-features" --data "$folder" --weights "$out/a-$device/best.safetensors" \
+      --layer conv5_1 --device "$device" --output-dir "$out/features-$device" --force || return 1
+  done | tee "$out/experiment.txt"
+}
+
+failed=0
+for part in "${parts[@]}"; do
+  echo "=== $part"
+  "$part" || { echo "=== $part FAILED"; failed=$((failed + 1)); }
+done
+echo "=== $((${#parts[@]} - failed)) of ${#parts[@]} parts passed; reports in $out"
+exit $failed
