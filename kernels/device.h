@@ -1,6 +1,7 @@
 #pragma once
 // Devices as a whole.
 
+#include <functional>
 #include <string>
 
 #include "kernels/kernel.h"
@@ -14,6 +15,10 @@ inline Kernel<void(int index)> use_device{"use_device"};
 inline Kernel<std::string(int index)> describe_device{"describe_device"};
 // Waits until all work on the device is done.
 inline Kernel<void()> synchronize{"synchronize"};
+
+// Seconds that `work` takes on the device by the device's own clock, its caches emptied before. Not
+// defined for the CPU.
+inline Kernel<double(const std::function<void()>& work)> seconds_of{"seconds_of"};
 
 // Loads the kernels of the device type, where they are kept apart from the programs (CUDA's
 // libraries take hundreds of MiB, which a run on the CPU has no use for). Returns what is in the

@@ -1,6 +1,8 @@
 // concord-bench: how fast every kernel and the whole steps of the experiments are, against what the
 // machine can do.
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <regex>
 
@@ -31,10 +33,10 @@ struct Options {
 std::vector<bench::Case> all_cases(const Options& options, Device device) {
   std::vector<bench::Case> cases =
       bench::kernel_cases(device, options.step.batch_size, options.step.seed);
-  // Networks live on the CPU.
-  if (device.type == DeviceType::kCpu)
-    for (const std::string& name : bench::step_names())
-      cases.push_back(bench::step_case(name, options.step));
+  bench::StepOptions steps = options.step;
+  steps.device = device;
+  for (const std::string& name : bench::step_names())
+    cases.push_back(bench::step_case(name, steps));
   return cases;
 }
 
@@ -83,20 +85,26 @@ void run(Options& options, const CommandLine& line) {
   else
     line.refuse({"--filter", "--list"}, "does not apply to --step");
   const std::vector<Device> devices = devices_of(options.device);
+  options.step.device = options.device.place;
   if (options.interactive) {
     line.refuse({"--min-time", "--repetitions", "--format"}, "does not apply to --interactive");
     return bench::serve_step(options.step_name, options.step);
   }
   const std::vector<bench::Case> cases = chosen_cases(options, devices);
   if (options.list) return list_cases(options, cases);
-  const bench::Ceilings ceilings = bench::measure_ceilings();
-  const std::vector<bench::Result> results = bench::measure(cases, options.measure);
-  if (options.format == "table")
-    std::fputs(bench::table_of(ceilings, results).c_str(), stdout);
-  else
-    std::puts(bench::json_of(ceilings, results, options.device.device, options.device.threads)
-                  .dump(2)
-                  .c_str());
+  // One report for each device.
+  for (const Device device : devices) {
+    std::vector<bench::Case> own;
+    std::ranges::copy_if(cases, std::back_inserter(own),
+                         [&](const bench::Case& one) { return one.device == device; });
+    if (own.empty()) continue;
+    const bench::Ceilings ceilings = bench::measure_ceilings(device);
+    const std::vector<bench::Result> results = bench::measure(own, options.measure);
+    if (options.format == "table")
+      std::fputs(bench::table_of(device, ceilings, results).c_str(), stdout);
+    else
+      std::puts(bench::json_of(device, ceilings, results, options.device.threads).dump(2).c_str());
+  }
 }
 
 }  // namespace

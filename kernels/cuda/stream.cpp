@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "kernels/cuda/call.h"
+#include "kernels/cuda/scratch.h"
 #include "kernels/device.h"
 
 namespace concord::cuda {
@@ -67,6 +68,40 @@ void synchronize() { check_call(cudaStreamSynchronize(stream()), "cudaStreamSync
 namespace {
 
 void use_cuda(int index) { select_device(index); }
+
+// A moment in the stream.
+class Event {
+ public:
+  Event() { check_call(cudaEventCreate(&event_), "cudaEventCreate"); }
+  ~Event() { static_cast<void>(cudaEventDestroy(event_)); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  void record() { check_call(cudaEventRecord(event_, stream()), "cudaEventRecord"); }
+  double seconds_since(const Event& start) const {
+    check_call(cudaEventSynchronize(event_), "cudaEventSynchronize");
+    float milliseconds = 0;
+    check_call(cudaEventElapsedTime(&milliseconds, start.event_, event_), "cudaEventElapsedTime");
+    return 1e-3 * double{milliseconds};
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+double seconds_of_cuda(const std::function<void()>& work) {
+  // Twice the second-level cache of an H100, written.
+  constexpr std::size_t kFlushBytes = std::size_t{128} << 20;
+  {
+    const Scratch flush(kFlushBytes);
+    check_call(cudaMemsetAsync(flush.as<void>(), 0, kFlushBytes, stream()), "cudaMemsetAsync");
+  }
+  Event start;
+  Event end;
+  start.record();
+  work();
+  end.record();
+  return end.seconds_since(start);
+}
 std::string describe_cuda(int index) { return describe_device(index); }
 void synchronize_cuda() { synchronize(); }
 
@@ -74,6 +109,7 @@ const kernels::Registration registrations[] = {
     {kernels::use_device, DeviceType::kCuda, use_cuda},
     {kernels::describe_device, DeviceType::kCuda, describe_cuda},
     {kernels::synchronize, DeviceType::kCuda, synchronize_cuda},
+    {kernels::seconds_of, DeviceType::kCuda, seconds_of_cuda},
 };
 
 }  // namespace

@@ -23,6 +23,7 @@ struct Case {
   std::string name;  // "cpu/relu_forward/8x512x28x28/blocked16", "step/train:resnet18/8x3x224x224"
   std::string used_by;  // networks and layers with this shape
   std::function<Work()> prepare;
+  Device device = {};  // by whose clock it is measured
 };
 
 // Every kernel of the device at the shapes of the experiments, in the memory formats of the

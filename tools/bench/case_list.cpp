@@ -16,15 +16,15 @@ Tensor random_tensor(const Setting& setting, const Shape& shape, MemoryFormat fo
   // Drawing a hundred million numbers takes longer than measuring what is done with them, so a
   // prime number of them is repeated.
   constexpr std::int64_t kPeriod = 65521;
-  Tensor tensor = empty_tensor(setting, shape, format);
+  Tensor tensor = Tensor::empty(shape, {.format = format});
   random::Generator generator(setting.seed);
   Tensor drawn = Tensor::empty({std::min(kPeriod, tensor.numel())});
   random::fill_normal(drawn, generator, 0, 1);
   const std::size_t bytes = tensor.bytes();
   char* to = static_cast<char*>(tensor.view().data);
   for (std::size_t at = 0; at < bytes; at += drawn.bytes())
-    kernels::copy(setting.device, to + at, drawn.view().data, std::min(drawn.bytes(), bytes - at));
-  return tensor;
+    kernels::copy(Device{}, to + at, drawn.view().data, std::min(drawn.bytes(), bytes - at));
+  return tensor.to(setting.device);
 }
 
 Tensor random_labels(const Setting& setting, std::int64_t count, std::int64_t classes) {
@@ -32,7 +32,7 @@ Tensor random_labels(const Setting& setting, std::int64_t count, std::int64_t cl
   std::vector<std::int64_t> labels;
   for (std::int64_t i = 0; i < count; ++i)
     labels.push_back(static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(classes))));
-  return Tensor::of({count}, labels);
+  return Tensor::of({count}, labels).to(setting.device);
 }
 
 std::string text_of(const Shape& shape, MemoryFormat format) {

@@ -29,12 +29,12 @@ class CaseList {
   void add(const AnyKernel& kernel, const std::string& shape, std::string used_by,
            std::function<Work()> prepare) {
     cases_.push_back({fmt::format("{}/{}/{}", name_of(device()), kernel.name(), shape),
-                      std::move(used_by), std::move(prepare)});
+                      std::move(used_by), std::move(prepare), device()});
   }
 
   // What is not ours, to compare with.
   void add_foreign(std::string name, std::string used_by, std::function<Work()> prepare) {
-    cases_.push_back({std::move(name), std::move(used_by), std::move(prepare)});
+    cases_.push_back({std::move(name), std::move(used_by), std::move(prepare), device()});
   }
 
   const Setting& setting() const { return setting_; }

@@ -1,6 +1,8 @@
 #pragma once
 // What the machine can do at most, measured: the figures that a kernel's are held against.
 
+#include "kernels/shape.h"
+
 namespace concord::bench {
 
 struct Ceilings {
@@ -20,7 +22,8 @@ struct Ceilings {
 };
 
 // With the threads of thread_count(); the best of many short runs, so that other work on the
-// machine lowers it little. About a second.
-Ceilings measure_ceilings();
+// machine lowers it little. About a second. Of another device fma_flops is the rate of a product of
+// two square matrices of 8192 rows in the chosen precision, by its library.
+Ceilings measure_ceilings(Device device);
 
 }  // namespace concord::bench

@@ -25,6 +25,7 @@ std::unique_ptr<Classifier> classifier_of(const std::string& arch, const StepOpt
   result->network = make_network(arch, options.classes, result->generator);
   loaded_next.reset();
   if (!options.weights.empty()) load_parameters(options.weights, *result->network);
+  result->network->to(options.device);
   if (options.no_dropout)
     for (const auto& [name, module] : result->network->named_modules())
       if (dynamic_cast<Dropout*>(module) != nullptr) module->freeze_mode();
@@ -42,6 +43,7 @@ std::unique_ptr<Classifier> classifier_of(const std::string& arch, const StepOpt
           static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(options.classes))));
     result->batch.labels = Tensor::of({n}, labels);
   }
+  result->batch.images = result->batch.images.to(options.device);
   return result;
 }
 
@@ -85,8 +87,7 @@ class RunClassifier final : public WholeStep {
   }
   double value() const override {
     double sum = 0;
-    for (std::int64_t i = 0; i < logits_.numel(); ++i)
-      sum += std::abs(double{logits_.data<float>()[i]});
+    for (const double logit : logits_.to_vector<double>()) sum += std::abs(logit);
     return sum / static_cast<double>(logits_.numel());
   }
   double images() const override { return static_cast<double>(classifier_->batch.images.dim(0)); }

@@ -6,6 +6,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "kernels/device.h"
+#include "kernels/memory.h"
 #include "tools/bench/peak_memory.h"
 #include "tools/common/interrupt.h"
 
@@ -47,10 +49,14 @@ void serve_step(const std::string& name, const StepOptions& options) {
       tool::stop_if_interrupted();
       const Clock::time_point start = Clock::now();
       step->run();
+      if (options.device.type != DeviceType::kCpu) kernels::synchronize(options.device);
       seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
       values.push_back(step->value());
     }
-    answer({{"seconds", seconds}, {"values", values}, {"peak_bytes", peak_resident_bytes()}});
+    answer({{"seconds", seconds},
+            {"values", values},
+            {"peak_bytes", peak_resident_bytes()},
+            {"device_peak_bytes", kernels::memory_statistics(options.device).peak_in_use}});
   }
 }
 

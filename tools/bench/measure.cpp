@@ -3,10 +3,12 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <map>
 #include <optional>
 
+#include "kernels/device.h"
 #include "kernels/memory.h"
 #include "tools/bench/peak_memory.h"
 #include "tools/common/interrupt.h"
@@ -23,7 +25,7 @@ class Runner {
     for (const Case& one : cases)
       benchmark::RegisterBenchmark(one.name.c_str(),
                                    [this, &one](benchmark::State& state) { measure(one, state); })
-          ->UseRealTime()
+          ->UseManualTime()
           ->MinTime(options_.min_time)
           ->Repetitions(options_.repetitions);
     Collector collector(*this);
@@ -59,8 +61,10 @@ class Runner {
           work_->run();  // prepares plans and pages
         }
         reset_peak_of_step();
-        for (auto unused : state) work_->run();
-        peak_ = peak_resident_bytes();
+        for (auto unused : state) state.SetIterationTime(seconds_of_run(one.device));
+        peak_ = one.device.type == DeviceType::kCpu
+                    ? peak_resident_bytes()
+                    : kernels::memory_statistics(one.device).peak_in_use;
         return;
       }
     } catch (const Error& error) {
@@ -69,6 +73,13 @@ class Runner {
       failure_ = std::current_exception();
     }
     state.SkipWithError("failed");
+  }
+
+  double seconds_of_run(Device device) {
+    if (device.type != DeviceType::kCpu) return kernels::seconds_of(device, work_->run);
+    const auto start = std::chrono::steady_clock::now();
+    work_->run();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
   // Only steps' peaks are of interest, and giving the cache back costs fresh pages.
@@ -84,6 +95,7 @@ class Runner {
     if (failure_ || prepared_ == nullptr) return;
     Result result{.name = prepared_->name,
                   .used_by = prepared_->used_by,
+                  .device = prepared_->device,
                   .seconds = {},
                   .flops = work_->flops,
                   .bytes = work_->bytes,

@@ -16,12 +16,15 @@ struct MeasureOptions {
 struct Result {
   std::string name;
   std::string used_by;
+  Device device = {};
   std::vector<double> seconds;  // of one run; one value a repetition
   std::int64_t iterations = 0;  // of the last repetition
   double flops = 0;             // of one run, as in Work
   double bytes = 0;
   double images = 0;
-  std::size_t peak_bytes = 0;  // resident memory while it ran, with what the program holds besides
+  // Resident memory while it ran, with what the program holds besides; on another device than the
+  // CPU what tensors took there.
+  std::size_t peak_bytes = 0;
 
   double median() const;
 };

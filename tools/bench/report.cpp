@@ -1,5 +1,6 @@
 #include "tools/bench/report.h"
 
+#include "kernels/device.h"
 #include "tools/common/terminal.h"
 
 namespace concord::bench {
@@ -25,12 +26,15 @@ constexpr const char* kMeaning =
     "may exceed 100 % of the peak. Bytes are every operand once: what lies in a cache may exceed\n"
     "100 % of the copy bandwidth. The bytes of steps are those of files.\n";
 
-}  // namespace
-
-std::string table_of(const Ceilings& ceilings, const std::vector<Result>& results) {
-  std::string text = kMeaning;
-  text += fmt::format("\nFMA peak        {:.4g} GFLOP/s (float32, all threads)\n",
-                      ceilings.fma_flops / 1e9);
+std::string ceilings_text(Device device, const Ceilings& ceilings) {
+  if (device.type != DeviceType::kCpu)
+    return fmt::format(
+        "\n{}: {}\nmatrix rate     {:.4g} GFLOP/s (8192 x 8192, in the chosen precision)\n"
+        "copy bandwidth  {:.4g} GB/s read + written\n\n",
+        name_of(device), kernels::describe_device(device, device.index), ceilings.fma_flops / 1e9,
+        ceilings.copy_bytes / 1e9);
+  std::string text = fmt::format("\nFMA peak        {:.4g} GFLOP/s (float32, all threads)\n",
+                                 ceilings.fma_flops / 1e9);
   text += fmt::format(
       "copy bandwidth  {:.4g} GB/s read + written with ordinary stores (each written line is read\n"
       "                first, not counted)",
@@ -38,7 +42,14 @@ std::string table_of(const Ceilings& ceilings, const std::vector<Result>& result
   if (ceilings.copy_bytes_non_temporal > 0)
     text +=
         fmt::format(", {:.4g} GB/s with non-temporal ones", ceilings.copy_bytes_non_temporal / 1e9);
-  text += fmt::format("; shares are of {:.4g} GB/s\n\n", ceilings.memory_bytes() / 1e9);
+  return text + fmt::format("; shares are of {:.4g} GB/s\n\n", ceilings.memory_bytes() / 1e9);
+}
+
+}  // namespace
+
+std::string table_of(Device device, const Ceilings& ceilings, const std::vector<Result>& results) {
+  std::string text = kMeaning;
+  text += ceilings_text(device, ceilings);
   tool::Table table(
       {"benchmark", "time", "GFLOP/s", "of peak", "GB/s", "of copy", "images/s", "peak MiB"});
   for (const Result& result : results) {
@@ -56,11 +67,11 @@ std::string table_of(const Ceilings& ceilings, const std::vector<Result>& result
   return text + table.to_string();
 }
 
-nlohmann::ordered_json json_of(const Ceilings& ceilings, const std::vector<Result>& results,
-                               const std::string& device, int threads) {
+nlohmann::ordered_json json_of(Device device, const Ceilings& ceilings,
+                               const std::vector<Result>& results, int threads) {
   nlohmann::ordered_json json = {
       {"version", CONCORD_VERSION},
-      {"device", device},
+      {"device", name_of(device)},
       {"threads", threads},
       {"ceilings",
        {{"fma_flops_per_second", ceilings.fma_flops},

@@ -11,11 +11,11 @@
 namespace concord::bench {
 
 // What the figures mean, the ceilings, and a row a case.
-std::string table_of(const Ceilings& ceilings, const std::vector<Result>& results);
+std::string table_of(Device device, const Ceilings& ceilings, const std::vector<Result>& results);
 
 // {"version", "device", "threads", "ceilings": {...}, "benchmarks": [{...}]}: seconds, FLOP/s and
 // bytes/s, shares of the ceilings as fractions.
-nlohmann::ordered_json json_of(const Ceilings& ceilings, const std::vector<Result>& results,
-                               const std::string& device, int threads);
+nlohmann::ordered_json json_of(Device device, const Ceilings& ceilings,
+                               const std::vector<Result>& results, int threads);
 
 }  // namespace concord::bench

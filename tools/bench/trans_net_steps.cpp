@@ -26,10 +26,12 @@ Translator translator_of(const std::string& maps, const StepOptions& options) {
   result.net = std::make_unique<TransNet>(
       tool::trans_net_options(tool::TransNetChoice{}, shape[1], shape[1]), generator);
   if (!options.weights.empty()) load_parameters(options.weights, *result.net);
+  result.net->to(options.device);
   result.batch.a = options.inputs.empty() ? random_maps(shape, options.seed, 1)
                                           : read_input(options.inputs, "a", 4);
   result.batch.b = options.inputs.empty() ? random_maps(shape, options.seed, 2)
                                           : read_input(options.inputs, "b", 4);
+  for (Tensor* side : {&result.batch.a, &result.batch.b}) *side = side->to(options.device);
   return result;
 }
 
@@ -92,6 +94,7 @@ std::unique_ptr<tool::FeaturePairs> stored_pairs(const std::string& maps,
                                        {.batch_size = options.batch_size,
                                         .shuffle = true,
                                         .seed = options.seed,
+                                        .device = options.device,
                                         .read_ahead_mib = options.read_ahead_mib});
   check(pairs->shape_a() == shape.with(0, pairs->size()),
         "{}: holds features of {}, the step's are {}", options.stores, pairs->shape_a().to_string(),

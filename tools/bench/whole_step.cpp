@@ -90,11 +90,13 @@ std::unique_ptr<WholeStep> make_step(const std::string& name, const StepOptions&
 }
 
 Case step_case(const std::string& name, const StepOptions& options) {
-  return {"step/" + name, parse(name).kind.help, [name, options] {
+  return {"step/" + name, parse(name).kind.help,
+          [name, options] {
             const std::shared_ptr<WholeStep> step = make_step(name, options);
             step->run();  // what only the first step does is not part of a training
             return Work{[step] { step->run(); }, step->flops(), step->bytes(), step->images()};
-          }};
+          },
+          options.device};
 }
 
 }  // namespace concord::bench

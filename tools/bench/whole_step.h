@@ -10,6 +10,7 @@
 namespace concord::bench {
 
 struct StepOptions {
+  Device device = {};
   std::int64_t batch_size = 8;
   int image_size = 224;
   std::int64_t classes = 200;
