@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <boost/context/fiber.hpp>
 #include <boost/context/preallocated.hpp>
 #include <boost/context/stack_context.hpp>
@@ -175,17 +176,18 @@ class Block {
     return slots_[thread.warp()];
   }
 
+  // The messages are made only where they are needed: this runs at every warp operation.
   void check_lanes(const Thread& self, unsigned mask) const {
-    check((mask >> self.lane() & 1) != 0, "simt: {} is lane {}, which its mask {:#010x} leaves out",
-          describe(self), self.lane(), mask);
-    for (unsigned lane = 0; lane < kWarpSize; ++lane) {
-      if ((mask >> lane & 1) == 0) continue;
-      const unsigned other = self.warp() * kWarpSize + lane;
-      check(other < threads_.size(),
-            "simt: {} names lane {} in its mask {:#010x}, the block of {} threads has none; launch "
-            "whole warps",
-            describe(self), lane, mask, threads_.size());
-    }
+    if ((mask >> self.lane() & 1) == 0)
+      fail("simt: {} is lane {}, which its mask {:#010x} leaves out", describe(self), self.lane(),
+           mask);
+    const unsigned present = static_cast<unsigned>(threads_.size()) - self.warp() * kWarpSize;
+    const unsigned last = kWarpSize - 1 - static_cast<unsigned>(std::countl_zero(mask));
+    if (last >= present)
+      fail(
+          "simt: {} names lane {} in its mask {:#010x}, the block of {} threads has none; launch "
+          "whole warps",
+          describe(self), last, mask, threads_.size());
   }
 
  private:
@@ -377,9 +379,9 @@ void wait_for_warp(unsigned mask, const Place& place) {
 void exchange(unsigned mask, const void* give, void* take, std::size_t bytes, unsigned source,
               const Place& place) {
   Thread& thread = self();
-  check((mask >> source & 1) != 0,
-        "simt: {}:{}: {} reads lane {}, which is not in the mask {:#010x}", place.file_name(),
-        place.line(), describe(thread), source, mask);
+  if ((mask >> source & 1) == 0)
+    fail("simt: {}:{}: {} reads lane {}, which is not in the mask {:#010x}", place.file_name(),
+         place.line(), describe(thread), source, mask);
   auto& slots = current_block->slots(thread);
   std::memcpy(slots[thread.lane()].data(), give, bytes);
   wait_for_warp(mask, place);
