@@ -15,6 +15,8 @@ namespace {
 
 constexpr unsigned kThreads = 256;
 constexpr unsigned kPerThread = 16;
+// Or the compiler keeps 32 addresses from one sample to the next, at the price of half the blocks.
+constexpr unsigned kBlocksAtOnce = 4;
 
 // kRows x kColumns of the matrix that is read.
 template <class From, class To, unsigned kRows, unsigned kColumns>
@@ -40,7 +42,7 @@ __device__ __forceinline__ unsigned at_most(std::int64_t count, unsigned most) {
 // to[n][k][r] = from[n][r][k] for matrices of rows x columns. blockIdx.x is the tile, blockIdx.y
 // the first matrix.
 template <class From, class To, unsigned kRows, unsigned kColumns>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocksAtOnce)
     transpose_kernel(const From* from, To* to, std::int64_t matrices, std::int64_t rows,
                      std::int64_t columns, unsigned tiles_across) {
   using Shared = Tile<From, To, kRows, kColumns>;
