@@ -33,13 +33,27 @@ class BufferedOptimizer : public Optimizer {
   void step(double learning_rate) final {
     check(std::isfinite(learning_rate), "optimizer: learning rate is {}", learning_rate);
     ++*steps_.data<std::int64_t>();
+    // Small parameters are updated together. Large ones are not, nor is the gradient of one held
+    // while the next is computed that was put off.
+    constexpr std::int64_t kMostTogether = std::int64_t{1} << 22;
+    std::vector<Gathered> gathered;
+    std::int64_t elements = 0;
+    const auto flush = [&] {
+      if (!gathered.empty()) update(gathered, learning_rate);
+      gathered.clear();
+      elements = 0;
+    };
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       Tensor& parameter = parameters_[i].second;
+      const bool is_like_others =
+          gathered.empty() || parameter.device() == gathered.front().parameter.device();
+      if (elements + parameter.numel() > kMostTogether || !is_like_others) flush();
       if (!parameter.grad().defined()) continue;
-      const Tensor gradient = parameter.grad().in_format(MemoryFormat::kPlain);
+      gathered.push_back({i, parameter.grad().in_format(MemoryFormat::kPlain), parameter});
       parameter.set_grad({});
-      update(i, gradient, parameter, learning_rate);
+      elements += parameter.numel();
     }
+    flush();
   }
 
   std::vector<Named<Tensor>> state() const final {
@@ -75,8 +89,13 @@ class BufferedOptimizer : public Optimizer {
   }
 
  protected:
-  virtual void update(std::size_t index, const Tensor& gradient, Tensor& parameter,
-                      double learning_rate) = 0;
+  struct Gathered {
+    std::size_t index;
+    Tensor gradient;
+    Tensor parameter;
+  };
+  // Of parameters on one device.
+  virtual void update(std::vector<Gathered>& gathered, double learning_rate) = 0;
   Tensor& buffer(std::size_t kind, std::size_t index) { return buffers_[kind][index]; }
   std::int64_t steps() const { return *steps_.data<std::int64_t>(); }
 
@@ -100,13 +119,15 @@ class Sgd final : public BufferedOptimizer {
         options_(options) {}
 
  private:
-  void update(std::size_t index, const Tensor& gradient, Tensor& parameter,
-              double learning_rate) override {
-    kernels::sgd_step(parameter.device(), gradient.view(), parameter.view(),
-                      options_.momentum == 0 ? kernels::View{} : buffer(0, index).view(),
-                      kernels::SgdStep{.learning_rate = learning_rate,
-                                       .momentum = options_.momentum,
-                                       .weight_decay = options_.weight_decay});
+  void update(std::vector<Gathered>& gathered, double learning_rate) override {
+    std::vector<kernels::SgdOperands> operands;
+    for (Gathered& one : gathered)
+      operands.push_back({std::as_const(one.gradient).view(), one.parameter.view(),
+                          options_.momentum == 0 ? kernels::View{} : buffer(0, one.index).view()});
+    kernels::sgd_steps(gathered.front().parameter.device(), operands,
+                       kernels::SgdStep{.learning_rate = learning_rate,
+                                        .momentum = options_.momentum,
+                                        .weight_decay = options_.weight_decay});
   }
 
   SgdOptions options_;
@@ -118,16 +139,18 @@ class Adam final : public BufferedOptimizer {
       : BufferedOptimizer(std::move(parameters), {"exp_avg", "exp_avg_sq"}), options_(options) {}
 
  private:
-  void update(std::size_t index, const Tensor& gradient, Tensor& parameter,
-              double learning_rate) override {
-    kernels::adam_step(parameter.device(), gradient.view(), parameter.view(),
-                       buffer(0, index).view(), buffer(1, index).view(),
-                       kernels::AdamStep{.learning_rate = learning_rate,
-                                         .beta1 = options_.beta1,
-                                         .beta2 = options_.beta2,
-                                         .eps = options_.eps,
-                                         .weight_decay = options_.weight_decay,
-                                         .step = steps()});
+  void update(std::vector<Gathered>& gathered, double learning_rate) override {
+    std::vector<kernels::AdamOperands> operands;
+    for (Gathered& one : gathered)
+      operands.push_back({std::as_const(one.gradient).view(), one.parameter.view(),
+                          buffer(0, one.index).view(), buffer(1, one.index).view()});
+    kernels::adam_steps(gathered.front().parameter.device(), operands,
+                        kernels::AdamStep{.learning_rate = learning_rate,
+                                          .beta1 = options_.beta1,
+                                          .beta2 = options_.beta2,
+                                          .eps = options_.eps,
+                                          .weight_decay = options_.weight_decay,
+                                          .step = steps()});
   }
 
   AdamOptions options_;

@@ -1,6 +1,8 @@
 #pragma once
-// One update of one parameter, in one pass over its elements. All operands are plain, of one shape
-// and floating dtype. The formulas stand in engine/optimizer.h.
+// Updates of parameters, each in one pass over its elements. All operands of a parameter are plain,
+// of one shape and floating dtype; anything else throws. The formulas stand in engine/optimizer.h.
+
+#include <span>
 
 #include "kernels/kernel.h"
 
@@ -15,6 +17,16 @@ struct SgdStep {
 inline Kernel<void(ConstView gradient, View parameter, View momentum_buffer, const SgdStep& step)>
     sgd_step{"sgd_step"};
 
+struct SgdOperands {
+  ConstView gradient;
+  View parameter;
+  View momentum_buffer;  // may be absent when momentum is 0
+};
+// sgd_step for many parameters, which share no memory: a network has a hundred small ones, each of
+// them less work than the launch of a kernel.
+inline Kernel<void(std::span<const SgdOperands> operands, const SgdStep& step)> sgd_steps{
+    "sgd_steps"};
+
 struct AdamStep {
   double learning_rate = 0;
   double beta1 = 0;
@@ -26,5 +38,24 @@ struct AdamStep {
 inline Kernel<void(ConstView gradient, View parameter, View exp_avg, View exp_avg_sq,
                    const AdamStep& step)>
     adam_step{"adam_step"};
+
+struct AdamOperands {
+  ConstView gradient;
+  View parameter;
+  View exp_avg;
+  View exp_avg_sq;
+};
+// adam_step for many parameters, which share no memory.
+inline Kernel<void(std::span<const AdamOperands> operands, const AdamStep& step)> adam_steps{
+    "adam_steps"};
+
+// Throws unless `operand` is plain and of the parameter's shape and dtype; for the definitions.
+inline void check_operand(const char* kernel, const View& parameter, const ConstView& operand) {
+  check(operand.shape == parameter.shape && operand.dtype == parameter.dtype &&
+            operand.format == MemoryFormat::kPlain && parameter.format == MemoryFormat::kPlain,
+        "{}: parameter {} {} {} and operand {} {} {} differ or are not plain", kernel,
+        parameter.shape.to_string(), name_of(parameter.dtype), name_of(parameter.format),
+        operand.shape.to_string(), name_of(operand.dtype), name_of(operand.format));
+}
 
 }  // namespace concord::kernels

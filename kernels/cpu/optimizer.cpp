@@ -7,14 +7,6 @@
 namespace concord::kernels {
 namespace {
 
-void check_operand(const char* kernel, const View& parameter, const ConstView& operand) {
-  check(operand.shape == parameter.shape && operand.dtype == parameter.dtype &&
-            operand.format == MemoryFormat::kPlain && parameter.format == MemoryFormat::kPlain,
-        "{}: parameter {} {} {} and operand {} {} {} differ or are not plain", kernel,
-        parameter.shape.to_string(), name_of(parameter.dtype), name_of(parameter.format),
-        operand.shape.to_string(), name_of(operand.dtype), name_of(operand.format));
-}
-
 void sgd_step_cpu(ConstView gradient, View parameter, View momentum_buffer, const SgdStep& step) {
   check_operand("sgd_step", parameter, gradient);
   if (step.momentum != 0) check_operand("sgd_step", parameter, momentum_buffer);
@@ -72,9 +64,21 @@ void adam_step_cpu(ConstView gradient, View parameter, View exp_avg, View exp_av
   });
 }
 
+void sgd_steps_cpu(std::span<const SgdOperands> operands, const SgdStep& step) {
+  for (const SgdOperands& o : operands)
+    sgd_step_cpu(o.gradient, o.parameter, o.momentum_buffer, step);
+}
+
+void adam_steps_cpu(std::span<const AdamOperands> operands, const AdamStep& step) {
+  for (const AdamOperands& o : operands)
+    adam_step_cpu(o.gradient, o.parameter, o.exp_avg, o.exp_avg_sq, step);
+}
+
 const Registration registrations[] = {
     {sgd_step, DeviceType::kCpu, sgd_step_cpu},
+    {sgd_steps, DeviceType::kCpu, sgd_steps_cpu},
     {adam_step, DeviceType::kCpu, adam_step_cpu},
+    {adam_steps, DeviceType::kCpu, adam_steps_cpu},
 };
 
 }  // namespace

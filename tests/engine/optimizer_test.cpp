@@ -253,5 +253,35 @@ TEST(LearningRateSchedule, MalformedTextSaysWhatIsAccepted) {
   test::expect_error([] { LearningRateSchedule("constant", 0.1, 0); }, {"0 epochs"});
 }
 
+// Gradients that were put off are computed when they are asked for: of large ones only one is held,
+// small ones are held beside others.
+TEST(Optimizer, HoldsOneLargeGradientAtATime) {
+  constexpr std::int64_t kMany = 1 << 20;
+  constexpr std::int64_t kSizes[] = {3 * kMany, 3 * kMany, 7, 5 * kMany, 9, 6 * kMany, 3 * kMany};
+  std::vector<Named<Tensor>> parameters;
+  std::vector<std::size_t> in_use;  // before a gradient is computed
+  for (const std::int64_t size : kSizes) {
+    Tensor parameter = Tensor::zeros({size});
+    parameter.set_requires_grad(true);
+    parameter.put_off_grad([&in_use, size] {
+      in_use.push_back(kernels::memory_statistics(Device{}).in_use);
+      return Tensor::full({size}, 1);
+    });
+    parameters.emplace_back("p" + std::to_string(parameters.size()), parameter);
+  }
+  make_sgd(parameters, {})->step(0.5);
+  ASSERT_EQ(in_use.size(), parameters.size());
+  for (std::size_t i = 0; i < in_use.size(); ++i) {
+    const std::size_t own = 4 * static_cast<std::size_t>(kSizes[i]);
+    // The pool may hand out blocks that are larger by an eighth.
+    EXPECT_LE(in_use[i] - in_use[0] + own, std::max(own, std::size_t{18} << 20))
+        << "parameter " << i;
+  }
+  for (const auto& [name, parameter] : parameters) {
+    const auto values = parameter.to_vector<float>();
+    EXPECT_EQ(std::count(values.begin(), values.end(), -0.5F), parameter.numel()) << name;
+  }
+}
+
 }  // namespace
 }  // namespace concord

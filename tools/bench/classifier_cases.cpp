@@ -211,12 +211,64 @@ void add_optimizers(CaseList& list) {
   }
 }
 
+// The parameters of resnet50's second stage, small ones and smaller ones, in one call.
+void add_optimizers_of_many(CaseList& list) {
+  struct Operands {
+    std::vector<Tensor> tensors;
+    std::vector<kernels::SgdOperands> sgd;
+    std::vector<kernels::AdamOperands> adam;
+    double elements = 0;
+  };
+  const auto operands = [s = list.setting()] {
+    Operands o;
+    for (int block = 0; block < 4; ++block) {
+      for (const Shape& shape :
+           {Shape{128, 512, 1, 1}, Shape{128}, Shape{128}, Shape{128, 128, 3, 3}, Shape{128},
+            Shape{128}, Shape{512, 128, 1, 1}, Shape{512}, Shape{512}}) {
+        const Tensor gradient = random_tensor(s, shape);
+        Tensor parameter = random_tensor(s, shape);
+        Tensor first = Tensor::zeros(shape, {DType::kFloat32, s.device});
+        Tensor second = Tensor::zeros(shape, {DType::kFloat32, s.device});
+        o.sgd.push_back({gradient.view(), parameter.view(), first.view()});
+        o.adam.push_back({gradient.view(), parameter.view(), first.view(), second.view()});
+        o.tensors.insert(o.tensors.end(), {gradient, parameter, first, second});
+        o.elements += static_cast<double>(shape.numel());
+      }
+    }
+    return o;
+  };
+  list.add(kernels::sgd_steps, "36-parameters", "resnet50", [operands] {
+    const Operands o = operands();
+    return Work{
+        [o] {
+          kernels::sgd_steps(
+              o.tensors.front().device(), o.sgd,
+              kernels::SgdStep{.learning_rate = 1e-4, .momentum = 0.9, .weight_decay = 1e-4});
+        },
+        6 * o.elements, 5 * 4 * o.elements};
+  });
+  list.add(kernels::adam_steps, "36-parameters", "resnet50", [operands] {
+    const Operands o = operands();
+    return Work{[o] {
+                  kernels::adam_steps(o.tensors.front().device(), o.adam,
+                                      kernels::AdamStep{.learning_rate = 1e-4,
+                                                        .beta1 = 0.9,
+                                                        .beta2 = 0.999,
+                                                        .eps = 1e-8,
+                                                        .weight_decay = 1e-4,
+                                                        .step = 10});
+                },
+                13 * o.elements, 7 * 4 * o.elements};
+  });
+}
+
 }  // namespace
 
 void add_classifier_cases(CaseList& list) {
   for (const Layer& layer : kLayers) add_linear(list, layer);
   add_losses(list);
   add_optimizers(list);
+  add_optimizers_of_many(list);
 }
 
 }  // namespace concord::bench
