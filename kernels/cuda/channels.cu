@@ -66,12 +66,16 @@ ChannelSweep plan_sweep(const ConstView& view, bool per_sample, bool aligned, bo
     teams = sweep.samples * sweep.channels;
   }
 
-  // As many steps of a thread as leave enough threads to keep the memory busy; with sums also as
-  // many as keep the parts few. At least two, since coefficients cost about as much as a step.
+  // A thread takes at least two steps, since coefficients cost about as much as one, and as many as
+  // still leave enough threads to keep the memory busy: some waves of them, so that the last one
+  // costs little. Sums of channels-last tensors come from a single wave instead: every part is a
+  // row of sums for finish_sums to read, whereas of plain ones only every 32nd thread writes any.
   const std::int64_t steps = ceil_div(sweep.spatial, pixels_at_once);
-  const std::int64_t threads = kMultiprocessors * (sums ? 1024 : 4096);
-  const std::int64_t wanted = std::clamp<std::int64_t>(teams * sweep.team * steps / threads, 2,
-                                                       sums ? std::int64_t{1} << 40 : 16);
+  const bool one_wave = sums && sweep.last;
+  const std::int64_t threads =
+      kMultiprocessors * kSweepThreads * (one_wave ? kBlocksWithSums : 4 * kBlocks);
+  const std::int64_t wanted = std::clamp<std::int64_t>(
+      ceil_div(teams * sweep.team * steps, threads), 2, sums ? std::int64_t{1} << 40 : 16);
   sweep.pixel_chunk = ceil_div(steps, ceil_div(steps, wanted)) * pixels_at_once;
   sweep.pixel_parts = ceil_div(sweep.spatial, sweep.pixel_chunk);
   sweep.sample_chunk =

@@ -20,6 +20,9 @@
 namespace concord::cuda {
 
 inline constexpr int kSweepThreads = 256;
+// As many blocks of a sweep, with sums or without, must fit on a multiprocessor at once.
+inline constexpr int kBlocks = 4;
+inline constexpr int kBlocksWithSums = 3;
 inline constexpr int kSweepWarps = kSweepThreads / static_cast<int>(kWarp);
 
 // How a launch cuts a tensor. A part is `sample_chunk` samples by `pixel_chunk` pixels of every
@@ -130,7 +133,7 @@ __device__ __forceinline__ StridedElements<T> strided_elements(std::int64_t begi
 
 // partial[(part * kSums + sum) * C + channel]
 template <bool kWide, class Coefficients, class Body>
-__global__ void __launch_bounds__(kSweepThreads)
+__global__ void __launch_bounds__(kSweepThreads, Body::kSums > 0 ? kBlocksWithSums : kBlocks)
     sweep_maps_kernel(ChannelSweep sweep, Coefficients coefficients, Body body, double* partial) {
   using T = typename Body::Element;
   constexpr int kSums = Body::kSums;
@@ -175,7 +178,7 @@ __global__ void __launch_bounds__(kSweepThreads)
 }
 
 template <bool kWide, class Coefficients, class Body>
-__global__ void __launch_bounds__(kSweepThreads)
+__global__ void __launch_bounds__(kSweepThreads, Body::kSums > 0 ? kBlocksWithSums : kBlocks)
     sweep_pixels_kernel(ChannelSweep sweep, Coefficients coefficients, Body body, double* partial) {
   using T = typename Body::Element;
   constexpr int kSums = Body::kSums;

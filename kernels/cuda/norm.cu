@@ -59,7 +59,7 @@ __device__ __forceinline__ double multiply_add(double a, double b, double c) {
 }
 
 template <class T>
-struct ForwardCoefficients {
+struct Coefficients {
   struct Numbers {
     T center;
     T scale;
@@ -108,8 +108,7 @@ void normalize_forward_cuda(const NormArguments& arguments, ConstView residual, 
     const ChannelSweep sweep =
         plan_sweep(arguments.x, is_per_sample(arguments),
                    are_aligned(body.x, body.residual, body.y), false, Pack<T>::kSize);
-    sweep_channels(sweep, ForwardCoefficients<T>{Statistics<T>(arguments, sweep.channels)}, body,
-                   nullptr);
+    sweep_channels(sweep, Coefficients<T>{Statistics<T>(arguments, sweep.channels)}, body, nullptr);
   });
 }
 
@@ -118,7 +117,7 @@ enum class Mask { kNone, kFromY, kFromX };
 
 // With sums of g and g x' (float64 [rows][2][C]): dx = scale g + slope (x - center) + offset.
 template <class T>
-struct BackwardCoefficients {
+struct GradientCoefficients {
   struct Numbers {
     T center;
     T scale;
@@ -131,21 +130,18 @@ struct BackwardCoefficients {
   double values;  // behind each mean
   __device__ Numbers operator()(std::int64_t row, std::int64_t c) const {
     const ChannelStatistics s = statistics.of(row, c);
-    Numbers numbers = {static_cast<T>(s.center), static_cast<T>(s.scale), static_cast<T>(s.shift),
-                       T(0), T(0)};
-    if (sums == nullptr) return numbers;
     const double* of_row = sums + row * 2 * statistics.channels + c;
     const double slope = -s.scale * s.inverse * of_row[statistics.channels] / values;
-    numbers.slope = static_cast<T>(slope);
-    numbers.offset = static_cast<T>(slope * s.rest - s.scale * of_row[0] / values);
-    return numbers;
+    return {static_cast<T>(s.center), static_cast<T>(s.scale), static_cast<T>(s.shift),
+            static_cast<T>(slope), static_cast<T>(slope * s.rest - s.scale * of_row[0] / values)};
   }
 };
 
 // What a sweep of the backward pass does to each element; pointers that are null are left out. The
 // sums are of g and g (x - center), this product being a T: it is rounded as the gradients around
-// it are, and the errors of many average out.
-template <class T, int kSumCount>
+// it are, and the errors of many average out. kThrough: the gradient goes through the
+// statistics too.
+template <class T, int kSumCount, bool kThrough>
 struct Backward {
   using Element = T;
   static constexpr int kSums = kSumCount;
@@ -155,7 +151,6 @@ struct Backward {
   T* masked;
   T* dx;
   Mask mask;
-  bool through_statistics;
   template <class Elements, class Channels>
   __device__ void operator()(const Elements& elements, Channels& channels) const {
     Pack<T> g = elements.load(dy);
@@ -176,7 +171,7 @@ struct Backward {
         }
       }
       result.v[k] = channel.scale * g.v[k];
-      if (through_statistics)
+      if constexpr (kThrough)
         result.v[k] += multiply_add(channel.slope, deviation.v[k], channel.offset);
     }
     if (masked != nullptr) elements.store(masked, g);
@@ -220,15 +215,14 @@ void run_backward(const NormArguments& arguments, const ConstView& y, const Cons
   T* const d_weight = pointer(gradients.weight);
   T* const d_bias = pointer(gradients.bias);
   const bool sums_wanted = d_weight != nullptr || d_bias != nullptr || !constant_statistics;
-  Backward<T, 0> each{arguments.x ? arguments.x.as<T>() : nullptr,
-                      y ? y.as<T>() : nullptr,
-                      dy.as<T>(),
-                      pointer(gradients.residual),
-                      pointer(gradients.dx),
-                      !arguments.relu ? Mask::kNone
-                      : y             ? Mask::kFromY
-                                      : Mask::kFromX,
-                      false};
+  Backward<T, 0, false> each{arguments.x ? arguments.x.as<T>() : nullptr,
+                             y ? y.as<T>() : nullptr,
+                             dy.as<T>(),
+                             pointer(gradients.residual),
+                             pointer(gradients.dx),
+                             !arguments.relu ? Mask::kNone
+                             : y             ? Mask::kFromY
+                                             : Mask::kFromX};
   check(each.x != nullptr || (each.mask != Mask::kFromX && !sums_wanted),
         "normalize: the backward pass of a relu needs x or y, and sums of the gradient need x");
   const auto plan = [&](bool sums) {
@@ -241,15 +235,15 @@ void run_backward(const NormArguments& arguments, const ConstView& y, const Cons
   const std::int64_t channels = sweep.channels;
   const Statistics<T> statistics(arguments, channels);
   if (!sums_wanted) {
-    sweep_channels(sweep, BackwardCoefficients<T>{statistics, nullptr, 1}, each, nullptr);
+    sweep_channels(sweep, Coefficients<T>{statistics}, each, nullptr);
     return;
   }
 
   const Scratch partial(sweep.bytes_of_sums(2));
   const Scratch sums(static_cast<std::size_t>(rows * 2 * channels) * sizeof(double));
-  sweep_channels(sweep, BackwardCoefficients<T>{statistics, nullptr, 1},
-                 Backward<T, 2>{each.x, each.y, each.dy, each.masked,
-                                constant_statistics ? each.dx : nullptr, each.mask, false},
+  sweep_channels(sweep, Coefficients<T>{statistics},
+                 Backward<T, 2, false>{each.x, each.y, each.dy, each.masked,
+                                       constant_statistics ? each.dx : nullptr, each.mask},
                  partial.as<double>());
   finish_sums<2>(rows, sweep.parts_per_row(), channels, partial.as<double>(),
                  WriteSums<T>{statistics, sums.as<double>(), per_sample ? nullptr : d_weight,
@@ -258,16 +252,13 @@ void run_backward(const NormArguments& arguments, const ConstView& y, const Cons
     finish_sums<2>(1, rows, channels, sums.as<double>(), WriteAffine<T>{d_weight, d_bias});
   if (constant_statistics || each.dx == nullptr) return;
 
-  if (each.masked != nullptr) {
-    each.dy = each.masked;
-    each.masked = nullptr;
-    each.mask = Mask::kNone;
-    each.y = nullptr;
-  }
-  each.through_statistics = true;
+  const bool is_masked = each.masked != nullptr;
   const auto values = static_cast<double>(dy.numel() / (rows * channels));
-  sweep_channels(plan(false), BackwardCoefficients<T>{statistics, sums.as<double>(), values}, each,
-                 nullptr);
+  sweep_channels(
+      plan(false), GradientCoefficients<T>{statistics, sums.as<double>(), values},
+      Backward<T, 0, true>{each.x, is_masked ? nullptr : each.y, is_masked ? each.masked : each.dy,
+                           nullptr, each.dx, is_masked ? Mask::kNone : each.mask},
+      nullptr);
 }
 
 void normalize_backward_cuda(const NormArguments& arguments, ConstView y, ConstView dy,
