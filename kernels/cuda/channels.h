@@ -219,9 +219,14 @@ __global__ void __launch_bounds__(kSweepThreads, Body::kSums > 0 ? kBlocksWithSu
   }
 }
 
-// The largest grid of one dimension.
+// Blocks of a grid of one dimension: as many as there may be, but on the host so few that the loops
+// over more of them are tested.
 inline unsigned grid_of(std::int64_t blocks) {
+#if defined(__CUDACC__)
   constexpr std::int64_t kMost = 0x7FFFFFFF;
+#else
+  constexpr std::int64_t kMost = 7;
+#endif
   return static_cast<unsigned>(blocks < kMost ? blocks : kMost);
 }
 
