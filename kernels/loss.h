@@ -6,8 +6,9 @@
 
 namespace concord::kernels {
 
-// logits [N,M], labels int64 [N]; throws for a label outside [0, M). log_sum [N], float64, receives
-// log sum_m exp(logits[n,m]) for the backward pass.
+// logits [N,M], labels int64 [N]. log_sum [N], float64, receives log sum_m exp(logits[n,m]) for the
+// backward pass. A label outside [0, M) is an error on the CPU. CUDA, which would have to wait for
+// the device to know, makes the loss NaN, and by log_sum the gradient of that row.
 inline Kernel<void(ConstView logits, ConstView labels, View loss, View log_sum)>
     cross_entropy_forward{"cross_entropy_forward"};
 // dx[n,m] = dy / N (exp(logits[n,m] - log_sum[n]) - [m = labels[n]])

@@ -5,8 +5,8 @@
 
 namespace concord {
 
-// -1/N sum_n log softmax(logits[n])[labels[n]]: logits [N,M], labels int64 [N] in [0, M); throws
-// for a label outside, naming it and its sample.
+// -1/N sum_n log softmax(logits[n])[labels[n]]: logits [N,M], labels int64 [N] in [0, M). For a
+// label outside it throws on the CPU, naming it and its sample; on CUDA the loss is NaN.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels);
 // Mean over all elements of -(t log sigmoid(z) + (1 - t) log(1 - sigmoid(z))), stable for any z;
 // targets of logits' shape and dtype.

@@ -1,0 +1,372 @@
+// Losses over whole buffers (binary cross entropy, mean squared error) read 16 bytes a thread.
+// Those over rows [N,M] give a row to a warp, or, where it is wide, to a block of four: a row is
+// read two or three times, of which only the first leaves the cache, so that neither its maximum
+// nor its sums need a kernel of their own. Exponentials and logarithms are taken in the operands'
+// type, since those of double would bound the kernels; all sums are double.
+
+#include <limits>
+#include <type_traits>
+
+#include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/reduce.h"
+#include "kernels/loss.h"
+
+namespace concord::cuda {
+namespace {
+
+struct Scaled {
+  double factor;
+  __device__ double operator()(double sum) const { return factor * sum; }
+};
+// A mean over nothing is NaN, as on the CPU.
+struct Mean {
+  double count;
+  __device__ double operator()(double sum) const { return sum / count; }
+};
+
+// --- over whole buffers ---
+
+// The sum of Term over pack i of two buffers, or over one of the elements behind the last whole
+// pack. The order of the additions is the same whether or not the buffers are aligned.
+template <class T, class Term>
+struct PackOfPairs {
+  const T* a;
+  const T* b;
+  std::int64_t packs;
+  bool aligned;
+  Term term;
+
+  __device__ double operator()(std::int64_t i) const {
+    constexpr int kSize = Pack<T>::kSize;
+    if (i >= packs) {
+      const std::int64_t k = packs * kSize + (i - packs);
+      return term(a[k], b[k]);
+    }
+    Pack<T> left;
+    Pack<T> right;
+    if (aligned) {
+      left = reinterpret_cast<const Pack<T>*>(a)[i];
+      right = reinterpret_cast<const Pack<T>*>(b)[i];
+    } else {
+      for (int k = 0; k < kSize; ++k) {
+        left.v[k] = a[i * kSize + k];
+        right.v[k] = b[i * kSize + k];
+      }
+    }
+    double sum = 0;
+    for (int k = 0; k < kSize; ++k) sum += term(left.v[k], right.v[k]);
+    return sum;
+  }
+};
+
+struct BinaryCrossEntropy {
+  template <class T>
+  __device__ double operator()(T z, T t) const {
+    // max(z, 0), written so that a NaN stays one. What may cancel is subtracted in double.
+    const double positive = z <= T(0) ? 0.0 : static_cast<double>(z);
+    const T rest = static_cast<T>(log1p(exp(z < T(0) ? z : -z)));
+    return positive - static_cast<double>(z) * static_cast<double>(t) + static_cast<double>(rest);
+  }
+};
+struct SquaredError {
+  template <class T>
+  __device__ double operator()(T a, T b) const {
+    const double d = static_cast<double>(a) - static_cast<double>(b);
+    return d * d;
+  }
+};
+
+template <class Term>
+void mean_of_pairs(ConstView a, ConstView b, View loss) {
+  kernels::with_float(a, "loss", [&]<class T>(T) {
+    const T* left = a.as<T>();
+    const T* right = b.as<T>();
+    const std::int64_t count = a.numel();
+    const std::int64_t packs = count / Pack<T>::kSize;
+    const std::int64_t items = packs + count % Pack<T>::kSize;
+    sum_elements(items, PackOfPairs<T, Term>{left, right, packs, are_aligned(left, right), Term{}},
+                 Mean{static_cast<double>(count)}, loss.as<T>());
+  });
+}
+
+// dy is read by __ldg, so that the compiler knows that no store changes it and reads it once.
+template <class T>
+struct BinaryCrossEntropyBackward {
+  const T* dy;
+  double share;
+  __device__ T operator()(T z, T t) const {
+    const T weight = static_cast<T>(static_cast<double>(__ldg(dy)) * share);
+    return weight * (static_cast<T>(T(1) / (T(1) + exp(-z))) - t);
+  }
+};
+template <class T>
+struct SquaredErrorBackward {
+  const T* dy;
+  double share;
+  __device__ T operator()(T a, T b) const {
+    return static_cast<T>(2 * static_cast<double>(__ldg(dy)) * share) * (a - b);
+  }
+};
+
+template <template <class> class Gradient>
+void map_gradient(ConstView a, ConstView b, ConstView dy, View da) {
+  kernels::with_float(a, "loss", [&]<class T>(T) {
+    const std::int64_t count = a.numel();
+    map_elements(a.as<T>(), b.as<T>(), da.as<T>(), count,
+                 Gradient<T>{dy.as<T>(), 1.0 / static_cast<double>(count)});
+  });
+}
+
+// --- over rows ---
+
+constexpr unsigned kRowThreads = 128;
+constexpr unsigned kRowWarps = kRowThreads / kWarp;
+constexpr unsigned kMostRowBlocks = 132 * 8;
+// Rows of more elements have a block each: eight for a lane of a warp.
+constexpr std::int64_t kMostWarpColumns = 256;
+// Loss and log sum of a row whose label is none of its columns.
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// The threads that share a row: a block, or one of its warps. All of them call sum and max.
+template <bool kWholeBlock>
+struct RowThreads {
+  static constexpr unsigned kCount = kWholeBlock ? kRowThreads : kWarp;
+  static constexpr unsigned kRowsOfBlock = kRowThreads / kCount;
+
+  __device__ static unsigned rank() { return threadIdx.x % kCount; }
+  __device__ static std::int64_t first_row() {
+    return std::int64_t{blockIdx.x} * kRowsOfBlock + threadIdx.x / kCount;
+  }
+  __device__ static std::int64_t row_stride() { return std::int64_t{gridDim.x} * kRowsOfBlock; }
+
+  template <int K>
+  __device__ static void sum(double (&values)[K]) {
+    if constexpr (kWholeBlock) {
+      block_sum(values, shared_memory<double>());
+    } else {
+      for (int k = 0; k < K; ++k) values[k] = warp_sum(values[k]);
+    }
+  }
+  template <class T>
+  __device__ static T max(T value) {
+    value = warp_max(value);
+    if constexpr (kWholeBlock) {
+      T* const shared = shared_memory<T>();
+      if (threadIdx.x % kWarp == 0) shared[threadIdx.x / kWarp] = value;
+      __syncthreads();
+      value = warp_max(shared[threadIdx.x % kRowWarps]);
+      __syncthreads();
+    }
+    return value;
+  }
+};
+
+template <class T>
+constexpr T kLeast = -std::numeric_limits<T>::infinity();
+
+// The greatest element of a row.
+template <class Threads, class T>
+__device__ T row_max(const T* row, std::int64_t columns) {
+  T most = kLeast<T>;
+  for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount)
+    most = row[m] <= most ? most : row[m];  // takes a NaN, which warp_max keeps
+  return Threads::max(most);
+}
+
+template <class T, bool kWholeBlock>
+__global__ void cross_entropy_kernel(const T* logits, const std::int64_t* labels, std::int64_t rows,
+                                     std::int64_t columns, double* log_sum, double* partial) {
+  using Threads = RowThreads<kWholeBlock>;
+  double loss[1] = {0};
+  for (std::int64_t n = Threads::first_row(); n < rows; n += Threads::row_stride()) {
+    const T* row = logits + n * columns;
+    const T most = row_max<Threads>(row, columns);
+    double sum[1] = {0};
+    for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount)
+      sum[0] += static_cast<double>(static_cast<T>(exp(row[m] - most)));
+    Threads::sum(sum);
+    if (Threads::rank() == 0) {
+      const std::int64_t label = labels[n];
+      const bool known = 0 <= label && label < columns;
+      const double value = known ? static_cast<double>(most) + log(sum[0]) : kNaN;
+      log_sum[n] = value;
+      loss[0] += known ? value - static_cast<double>(row[label]) : kNaN;
+    }
+  }
+  block_sum(loss, shared_memory<double>());
+  if (threadIdx.x == 0) partial[blockIdx.x] = loss[0];
+}
+
+template <class T, bool kWholeBlock>
+__global__ void cross_entropy_backward_kernel(const T* logits, const std::int64_t* labels,
+                                              const double* log_sum, const T* dy, std::int64_t rows,
+                                              std::int64_t columns, T* dx) {
+  using Threads = RowThreads<kWholeBlock>;
+  const T weight = static_cast<T>(static_cast<double>(*dy) / static_cast<double>(rows));
+  for (std::int64_t n = Threads::first_row(); n < rows; n += Threads::row_stride()) {
+    const T* row = logits + n * columns;
+    T* const to = dx + n * columns;
+    const std::int64_t label = labels[n];
+    const double sum = log_sum[n];
+    for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount) {
+      const T difference = static_cast<T>(static_cast<double>(row[m]) - sum);
+      to[m] = weight * (static_cast<T>(exp(difference)) - (m == label ? T(1) : T(0)));
+    }
+  }
+}
+
+// With s and t the rows of student and teacher over tau, less their maxima:
+//   -sum_m softmax(t)[m] log softmax(s)[m] = log sum_m e^s[m] - sum_m e^t[m] s[m] / sum_m e^t[m]
+template <class T, bool kWholeBlock>
+__global__ void distillation_kernel(const T* student, const T* teacher, T rate, std::int64_t rows,
+                                    std::int64_t columns, double* partial) {
+  using Threads = RowThreads<kWholeBlock>;
+  double loss[1] = {0};
+  for (std::int64_t n = Threads::first_row(); n < rows; n += Threads::row_stride()) {
+    const T* student_row = student + n * columns;
+    const T* teacher_row = teacher + n * columns;
+    const T student_most = row_max<Threads>(student_row, columns);
+    const T teacher_most = row_max<Threads>(teacher_row, columns);
+    double sums[3] = {0, 0, 0};
+    for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount) {
+      const T s = (student_row[m] - student_most) * rate;
+      const T t = (teacher_row[m] - teacher_most) * rate;
+      const auto share = static_cast<double>(static_cast<T>(exp(t)));
+      sums[0] += static_cast<double>(static_cast<T>(exp(s)));
+      sums[1] += share;
+      sums[2] += share * static_cast<double>(s);
+    }
+    Threads::sum(sums);
+    if (Threads::rank() == 0) loss[0] += log(sums[0]) - sums[2] / sums[1];
+  }
+  block_sum(loss, shared_memory<double>());
+  if (threadIdx.x == 0) partial[blockIdx.x] = loss[0];
+}
+
+template <class T, bool kWholeBlock>
+__global__ void distillation_backward_kernel(const T* student, const T* teacher, T rate, double tau,
+                                             const T* dy, std::int64_t rows, std::int64_t columns,
+                                             T* d_student) {
+  using Threads = RowThreads<kWholeBlock>;
+  const double weight = static_cast<double>(*dy) * tau / static_cast<double>(rows);
+  for (std::int64_t n = Threads::first_row(); n < rows; n += Threads::row_stride()) {
+    const T* student_row = student + n * columns;
+    const T* teacher_row = teacher + n * columns;
+    T* const to = d_student + n * columns;
+    const T student_most = row_max<Threads>(student_row, columns);
+    const T teacher_most = row_max<Threads>(teacher_row, columns);
+    double sums[2] = {0, 0};
+    for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount) {
+      sums[0] += static_cast<double>(static_cast<T>(exp((student_row[m] - student_most) * rate)));
+      sums[1] += static_cast<double>(static_cast<T>(exp((teacher_row[m] - teacher_most) * rate)));
+    }
+    Threads::sum(sums);
+    const T student_share = static_cast<T>(weight / sums[0]);
+    const T teacher_share = static_cast<T>(weight / sums[1]);
+    for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount)
+      to[m] = static_cast<T>(exp((student_row[m] - student_most) * rate)) * student_share -
+              static_cast<T>(exp((teacher_row[m] - teacher_most) * rate)) * teacher_share;
+  }
+}
+
+LaunchShape row_shape(std::int64_t rows, unsigned rows_of_block) {
+  LaunchShape shape = strided_shape(rows, rows_of_block, kMostRowBlocks);
+  shape.block = dim3(kRowThreads);
+  shape.shared_bytes = block_sum_bytes<double>(3);
+  return shape;
+}
+
+// Calls body(std::true_type) for rows that a block shares, with false_type for those of a warp.
+template <class Body>
+void by_width(std::int64_t columns, Body body) {
+  if (columns > kMostWarpColumns) {
+    body(std::true_type{});
+  } else {
+    body(std::false_type{});
+  }
+}
+
+// Launches body(shape, partial), whose blocks each leave a sum in `partial`, and then finish of
+// their sum as the loss.
+template <class T, class Finish, class Body>
+void sum_over_rows(const LaunchShape& shape, Finish finish, T* loss, Body body) {
+  const Scratch partial(shape.grid.x * sizeof(double));
+  body(partial.as<double>());
+  launch(finish_sum_kernel<T, Finish>, {dim3(1), dim3(kSumThreads), block_sum_bytes<double>(1)},
+         static_cast<int>(shape.grid.x), partial.as<double>(), finish, loss);
+}
+
+void cross_entropy_forward_cuda(ConstView logits, ConstView labels, View loss, View log_sum) {
+  const std::int64_t rows = logits.shape[0];
+  const std::int64_t columns = logits.shape[1];
+  kernels::with_float(logits, "cross_entropy", [&]<class T>(T) {
+    by_width(columns, [&]<bool kWholeBlock>(std::bool_constant<kWholeBlock>) {
+      const LaunchShape shape = row_shape(rows, RowThreads<kWholeBlock>::kRowsOfBlock);
+      sum_over_rows(shape, Mean{static_cast<double>(rows)}, loss.as<T>(), [&](double* partial) {
+        launch(cross_entropy_kernel<T, kWholeBlock>, shape, logits.as<T>(),
+               labels.as<std::int64_t>(), rows, columns, log_sum.as<double>(), partial);
+      });
+    });
+  });
+}
+
+void cross_entropy_backward_cuda(ConstView logits, ConstView labels, ConstView log_sum,
+                                 ConstView dy, View dx) {
+  if (logits.numel() == 0) return;
+  const std::int64_t rows = logits.shape[0];
+  const std::int64_t columns = logits.shape[1];
+  kernels::with_float(logits, "cross_entropy", [&]<class T>(T) {
+    by_width(columns, [&]<bool kWholeBlock>(std::bool_constant<kWholeBlock>) {
+      launch(cross_entropy_backward_kernel<T, kWholeBlock>,
+             row_shape(rows, RowThreads<kWholeBlock>::kRowsOfBlock), logits.as<T>(),
+             labels.as<std::int64_t>(), log_sum.as<double>(), dy.as<T>(), rows, columns,
+             dx.as<T>());
+    });
+  });
+}
+
+void distillation_loss_forward_cuda(ConstView student, ConstView teacher, double tau, View loss) {
+  const std::int64_t rows = student.shape[0];
+  const std::int64_t columns = student.shape[1];
+  kernels::with_float(student, "distillation_loss", [&]<class T>(T) {
+    by_width(columns, [&]<bool kWholeBlock>(std::bool_constant<kWholeBlock>) {
+      const LaunchShape shape = row_shape(rows, RowThreads<kWholeBlock>::kRowsOfBlock);
+      sum_over_rows(shape, Scaled{tau * tau / static_cast<double>(rows)}, loss.as<T>(),
+                    [&](double* partial) {
+                      launch(distillation_kernel<T, kWholeBlock>, shape, student.as<T>(),
+                             teacher.as<T>(), static_cast<T>(1 / tau), rows, columns, partial);
+                    });
+    });
+  });
+}
+
+void distillation_loss_backward_cuda(ConstView student, ConstView teacher, double tau, ConstView dy,
+                                     View d_student) {
+  if (student.numel() == 0) return;
+  const std::int64_t rows = student.shape[0];
+  const std::int64_t columns = student.shape[1];
+  kernels::with_float(student, "distillation_loss", [&]<class T>(T) {
+    by_width(columns, [&]<bool kWholeBlock>(std::bool_constant<kWholeBlock>) {
+      launch(distillation_backward_kernel<T, kWholeBlock>,
+             row_shape(rows, RowThreads<kWholeBlock>::kRowsOfBlock), student.as<T>(),
+             teacher.as<T>(), static_cast<T>(1 / tau), tau, dy.as<T>(), rows, columns,
+             d_student.as<T>());
+    });
+  });
+}
+
+const kernels::Registration registrations[] = {
+    {kernels::cross_entropy_forward, DeviceType::kCuda, cross_entropy_forward_cuda},
+    {kernels::cross_entropy_backward, DeviceType::kCuda, cross_entropy_backward_cuda},
+    {kernels::binary_cross_entropy_with_logits_forward, DeviceType::kCuda,
+     mean_of_pairs<BinaryCrossEntropy>},
+    {kernels::binary_cross_entropy_with_logits_backward, DeviceType::kCuda,
+     map_gradient<BinaryCrossEntropyBackward>},
+    {kernels::mse_loss_forward, DeviceType::kCuda, mean_of_pairs<SquaredError>},
+    {kernels::mse_loss_backward, DeviceType::kCuda, map_gradient<SquaredErrorBackward>},
+    {kernels::distillation_loss_forward, DeviceType::kCuda, distillation_loss_forward_cuda},
+    {kernels::distillation_loss_backward, DeviceType::kCuda, distillation_loss_backward_cuda},
+};
+
+}  // namespace
+}  // namespace concord::cuda
