@@ -138,6 +138,48 @@ TEST_P(Pooling, Max) {
   });
 }
 
+// Lanes of 16 bytes where every buffer allows them; else, whichever it is that does not, the same.
+TEST_P(Pooling, UnalignedChannelsLast) {
+  const Shape shape = {1, 4, 5, 6};
+  const Shape out = {1, 4, 2, 3};
+  const MaxPool2dOptions options = {{3, 2}, {2, 2}, {0, 0}};
+  const Tensor values = random_tensor(shape, 1).to(DType::kFloat32).to(device());
+  std::vector<std::vector<double>> results;
+  for (const std::int64_t which : {0, 1, 2, 3, 4}) {
+    // One buffer begins an element behind a boundary.
+    const auto buffer = [&](std::int64_t number, const Shape& of, DType dtype) {
+      const std::int64_t offset = which == number ? 1 : 0;
+      return Tensor::zeros({of.numel() + offset}, {dtype, device()})
+          .rows(offset, offset + of.numel())
+          .reshaped(of);
+    };
+    const auto channels_last = [](auto view) {
+      view.format = MemoryFormat::kChannelsLast;
+      return view;
+    };
+    Tensor x = buffer(1, shape, DType::kFloat32);
+    x.copy_from(values);
+    Tensor y = buffer(2, out, DType::kFloat32);
+    Tensor index = buffer(3, out, DType::kUInt8);
+    Tensor dx = buffer(4, shape, DType::kFloat32);
+    Tensor mean = buffer(2, out, DType::kFloat32);
+    Tensor dx_of_mean = buffer(4, shape, DType::kFloat32);
+    kernels::max_pool2d_forward(device(), channels_last(x.view()), options, channels_last(y.view()),
+                                channels_last(index.view()));
+    kernels::max_pool2d_backward(device(), channels_last(y.view()), channels_last(index.view()),
+                                 options, channels_last(dx.view()));
+    kernels::adaptive_avg_pool2d_forward(device(), channels_last(x.view()),
+                                         channels_last(mean.view()));
+    kernels::adaptive_avg_pool2d_backward(device(), channels_last(mean.view()),
+                                          channels_last(dx_of_mean.view()));
+    std::vector<double> found;
+    for (const Tensor* tensor : {&y, &dx, &mean, &dx_of_mean})
+      for (const double value : tensor->to_vector<double>()) found.push_back(value);
+    results.push_back(found);
+    EXPECT_EQ(found, results[0]) << "unaligned: " << which;
+  }
+}
+
 TEST_P(Pooling, MaxOfNaN) {
   const MaxPool2dOptions options = {{1, 4}, {1, 4}, {0, 0}};
   const Tensor x =
