@@ -18,6 +18,9 @@ lets the peak be reset). Two figures are given: of the whole process, and its gr
 resident when the libraries were loaded and nothing was built yet, for importing PyTorch alone takes
 some hundred MiB.
 
+With --device cuda both run on the GPU, in float32 or, with --precision tf32, with TF32 in convolutions
+and products; each step ends when the device is done, and peak memory is that of tensors on the device.
+
 Needs torch and torchvision, which building and testing Concord never do, and build/bin.
 
     python3 tools/compare_pytorch.py --work transnet:512x28x28@8 --rounds 10
@@ -171,16 +174,22 @@ def fastest_optimizer(optimizer, parameters, **options):
         return optimizer(parameters, **options)
 
 
-def pytorch_step(work, mode, folder):
+def pytorch_step(work, mode, folder, device, precision):
     """The step as a pair of functions: run() does it, value() gives the number to compare."""
     import torch
     import torch.nn.functional as F
+
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.benchmark = True
 
     kind, argument, _ = split_work(work)
     modes = mode.split("+")
     model = build(kind, argument)
     model.load_state_dict(read_safetensors(folder / "weights.safetensors"))
-    inputs = read_safetensors(folder / "inputs.safetensors")
+    model = model.to(device)
+    inputs = {name: tensor.to(device)
+              for name, tensor in read_safetensors(folder / "inputs.safetensors").items()}
     if "channels_last" in modes:
         model = model.to(memory_format=torch.channels_last)
         inputs = {name: t.to(memory_format=torch.channels_last) if t.dim() == 4 else t
@@ -293,7 +302,9 @@ def serve(arguments):
         if kind == "decode":
             run, value, batch = decode_step(arguments.mode, arguments.images)
         else:
-            run, value = pytorch_step(arguments.serve, arguments.mode, arguments.folder)
+            run, value = pytorch_step(arguments.serve, arguments.mode, arguments.folder,
+                                      arguments.device, arguments.precision)
+        on_gpu = arguments.device == "cuda" and kind != "decode"
         reset = reset_peak()
         answer(ready=arguments.serve, images=batch, baseline_bytes=baseline,
                resident_bytes=status_bytes("VmRSS"), peak_is_of_steps=reset,
@@ -306,9 +317,12 @@ def serve(arguments):
             for _ in range(int(count)):
                 start = time.perf_counter()
                 run()
+                if on_gpu:
+                    torch.cuda.synchronize()
                 seconds.append(time.perf_counter() - start)
                 values.append(value())
-            answer(seconds=seconds, values=values, peak_bytes=status_bytes("VmHWM"))
+            answer(seconds=seconds, values=values, peak_bytes=status_bytes("VmHWM"),
+                   device_peak_bytes=torch.cuda.max_memory_allocated() if on_gpu else 0)
     except Exception as error:  # the parent says which mode failed, and goes on
         answer(error=f"{type(error).__name__}: {error}".splitlines()[0][:300])
         raise
@@ -394,13 +408,17 @@ class Comparison:
                         "--inputs", str(self.folder / "inputs.safetensors"),
                         "--batch-size", str(batch), "--classes", str(CLASSES), "--no-dropout",
                         "--threads", str(self.arguments.threads),
-                        "--convolution", self.arguments.convolution]
+                        "--convolution", self.arguments.convolution,
+                        "--device", self.arguments.device,
+                        "--precision", self.arguments.precision]
         return Server(command, "concord")
 
     def pytorch(self, work, mode):
         decode = work == "decode"
         command = self.script + ["--serve", work, "--mode", mode, "--threads",
-                                 "1" if decode else str(self.arguments.threads)]
+                                 "1" if decode else str(self.arguments.threads),
+                                 "--device", self.arguments.device,
+                                 "--precision", self.arguments.precision]
         if decode:
             command += ["--images", str(self.images())]
         return Server(command, mode)
@@ -476,13 +494,15 @@ class Comparison:
                 "peak_is_of_steps": all(side.ready["peak_is_of_steps"] for side in sides),
             }
             for i, name in enumerate(("concord", "torch")):
-                peak = answers[i]["peak_bytes"]
+                on_gpu = self.arguments.device == "cuda" and work != "decode"
+                peak = answers[i]["device_peak_bytes" if on_gpu else "peak_bytes"]
                 result[name] = {
                     "median_seconds": statistics.median(seconds[i]),
                     "seconds": seconds[i],
                     "first_values": values[i],
                     "peak_bytes": peak,
-                    "growth_bytes": peak - sides[i].ready["baseline_bytes"],
+                    "growth_bytes": peak if on_gpu else
+                    peak - sides[i].ready["baseline_bytes"],
                 }
         result["speed_ratio"] = (result["torch"]["median_seconds"] /
                                  result["concord"]["median_seconds"])
@@ -569,6 +589,11 @@ def parse():
                         help="of both sides (default: one per core); decoding uses one")
     parser.add_argument("--modes", nargs="+", choices=INFER_MODES + DECODE_MODES,
                         help="of PyTorch to try (default: all that apply)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu",
+                        help="of both sides (default: cpu); decoding is on the CPU")
+    parser.add_argument("--precision", choices=["fp32", "tf32"], default="fp32",
+                        help="of convolutions and products on cuda (default: fp32); tf32 needs a "
+                        "larger --tolerance")
     parser.add_argument("--convolution", choices=["auto", "direct", "winograd"], default="auto",
                         help="Concord's algorithm (default: auto)")
     parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/bin"),

@@ -71,6 +71,8 @@ pytorch() {
   fi
   python3 tools/compare_pytorch.py --bin "$bin" --device cuda --json "$out/pytorch.json" |
     tee "$out/pytorch.txt"
+  python3 tools/compare_pytorch.py --bin "$bin" --device cuda --precision tf32 --tolerance 0.02 \
+    --json "$out/pytorch-tf32.json" | tee "$out/pytorch-tf32.txt"
 }
 
 # Network A on both devices from one seed: losses of the first epoch agree, accuracies are near.
