@@ -33,6 +33,8 @@ struct MemoryStatistics {
   std::size_t cached = 0;       // bytes kept for reuse
 };
 inline Kernel<MemoryStatistics()> memory_statistics{"memory_statistics"};
+// Bytes that allocate() could still hand out, about: what is free and what is cached.
+inline Kernel<std::size_t()> available_memory{"available_memory"};
 // Gives every cached buffer back to the system.
 inline Kernel<void()> release_cache{"release_cache"};
 

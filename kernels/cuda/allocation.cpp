@@ -91,6 +91,12 @@ kernels::MemoryStatistics statistics_cuda() {
              "cudaMemPoolGetAttribute");
   return {in_use, peak_in_use, static_cast<std::size_t>(reserved - used)};
 }
+std::size_t available_cuda() {
+  std::size_t free = 0;
+  std::size_t total = 0;
+  check_call(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  return free + statistics_cuda().cached;
+}
 void release_cache_cuda() {
   synchronize();
   check_call(cudaMemPoolTrimTo(pool(), 0), "cudaMemPoolTrimTo");
@@ -104,6 +110,7 @@ const kernels::Registration registrations[] = {
     {kernels::copy_to_host, DeviceType::kCuda, copy_to_host_cuda},
     {kernels::zero, DeviceType::kCuda, zero_cuda},
     {kernels::memory_statistics, DeviceType::kCuda, statistics_cuda},
+    {kernels::available_memory, DeviceType::kCuda, available_cuda},
     {kernels::release_cache, DeviceType::kCuda, release_cache_cuda},
 };
 

@@ -36,6 +36,7 @@ MemoryStatistics memory_statistics_simt() {
   const std::lock_guard lock(mutex);
   return statistics;
 }
+std::size_t available_simt() { return std::size_t{1} << 30; }
 void release_cache_simt() {}
 
 const Registration registrations[] = {
@@ -46,6 +47,7 @@ const Registration registrations[] = {
     {copy_to_host, DeviceType::kCuda, copy_simt},
     {zero, DeviceType::kCuda, zero_simt},
     {memory_statistics, DeviceType::kCuda, memory_statistics_simt},
+    {available_memory, DeviceType::kCuda, available_simt},
     {release_cache, DeviceType::kCuda, release_cache_simt},
 };
 

@@ -1,5 +1,6 @@
 #include "engine/random.h"
 #include "kernels/copy_rows.h"
+#include "kernels/gather_rows.h"
 #include "kernels/memory.h"
 #include "tools/bench/case_list.h"
 
@@ -63,6 +64,23 @@ void add_copies(CaseList& list) {
   });
 }
 
+void add_gathering(CaseList& list) {
+  const Setting s = list.setting();
+  const Shape maps = {64, 512, 28, 28};
+  list.add(kernels::gather_rows, maps.to_string(), "a shuffled batch of features held in memory",
+           [s, maps] {
+             Tensor from = random_tensor(s, maps);
+             Tensor to = empty_tensor(s, maps.with(0, 32));
+             std::vector<std::int64_t> rows;
+             for (std::int64_t i = 0; i < 32; ++i) rows.push_back(i * 37 % 64);
+             return Work{[from, to, rows]() mutable {
+                           kernels::gather_rows(from.device(), std::as_const(from).view(), rows,
+                                                to.view());
+                         },
+                         0, 2 * bytes_of({to})};
+           });
+}
+
 void add_conversions(CaseList& list) {
   const Setting s = list.setting();
   const auto add = [&](const Shape& maps, MemoryFormat from_format, MemoryFormat to_format,
@@ -120,6 +138,7 @@ void add_random_numbers(CaseList& list) {
 void add_memory_cases(CaseList& list) {
   add_allocation(list);
   add_copies(list);
+  add_gathering(list);
   add_conversions(list);
   add_random_numbers(list);
 }

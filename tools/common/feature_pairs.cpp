@@ -1,10 +1,15 @@
 #include "tools/common/feature_pairs.h"
 
+#include <algorithm>
+#include <numeric>
+#include <span>
 #include <utility>
 
 #include "engine/autograd.h"
 #include "engine/ops/resize.h"
 #include "kernels/arithmetic.h"
+#include "kernels/gather_rows.h"
+#include "kernels/memory.h"
 #include "tools/common/tensorboard.h"
 #include "tools/common/terminal.h"
 
@@ -14,6 +19,84 @@ namespace {
 Shape map_shape(const Shape& shape) {
   return shape.rank() == 2 ? Shape{shape[0], shape[1], 1, 1} : shape;
 }
+
+// Of both stores: what tells a change of the features.
+std::string fingerprint_of(const FeatureStore& a, const FeatureStore& b) {
+  const auto describe = [](const FeatureStore& store) {
+    const Tensor first = store.rows(0, 1);
+    return fmt::format("{} {} {:08x}", store.info().layer, store.shape().to_string(),
+                       crc32c({static_cast<const char*>(first.view().data), first.bytes()}));
+  };
+  return describe(a) + ", " + describe(b);
+}
+
+class ResidentPairs : public FeaturePairs {
+ public:
+  ResidentPairs(const FeatureStore& a, const FeatureStore& b, const PairOrder& order)
+      : order_(order), shape_a_(a.shape()), shape_b_(b.shape()) {
+    check_same_images(a, b);
+    check(order.batch_size > 0, "pairs: a batch of {}", order.batch_size);
+    fingerprint_ = fingerprint_of(a, b);
+    a_ = load(a);
+    b_ = load(b);
+  }
+
+  void start(std::int64_t epoch, std::int64_t first_batch) override {
+    rows_ = shuffled_order(size(), order_.seed, epoch);
+    if (!order_.shuffle) std::iota(rows_.begin(), rows_.end(), std::int64_t{0});
+    next_ = first_batch;
+  }
+
+  bool next(PairBatch& batch) override {
+    if (next_ >= batches()) return false;
+    const auto begin = static_cast<std::size_t>(next_ * order_.batch_size);
+    const std::size_t count =
+        std::min(static_cast<std::size_t>(order_.batch_size), rows_.size() - begin);
+    const auto rows = std::span(rows_).subspan(begin, count);
+    batch.b = as_maps(gather(b_, rows));
+    batch.a = at_size(as_maps(gather(a_, rows)), batch.b.dim(2), batch.b.dim(3));
+    batch.number = next_++;
+    return true;
+  }
+
+  std::int64_t batches() const override {
+    return (size() + order_.batch_size - 1) / order_.batch_size;
+  }
+  std::int64_t size() const override { return shape_a_[0]; }
+  Shape shape_a() const override { return map_shape(shape_a_); }
+  Shape shape_b() const override { return map_shape(shape_b_); }
+  std::string fingerprint() const override { return fingerprint_; }
+
+ private:
+  // Some rows at a time, so that the host never holds them all.
+  Tensor load(const FeatureStore& store) const {
+    constexpr std::int64_t kPieceBytes = std::int64_t{64} << 20;
+    Tensor result = Tensor::empty(store.shape(), {.device = order_.device});
+    const std::int64_t row_bytes = static_cast<std::int64_t>(result.bytes()) / store.size();
+    const std::int64_t piece =
+        std::max<std::int64_t>(1, kPieceBytes / std::max<std::int64_t>(1, row_bytes));
+    for (std::int64_t begin = 0; begin < store.size(); begin += piece) {
+      const std::int64_t end = std::min(store.size(), begin + piece);
+      result.rows(begin, end).copy_from(store.rows(begin, end));
+    }
+    return result;
+  }
+
+  static Tensor gather(const Tensor& from, std::span<const std::int64_t> rows) {
+    Tensor to = Tensor::empty(from.shape().with(0, std::ssize(rows)), from.options());
+    kernels::gather_rows(from.device(), from.view(), rows, to.view());
+    return to;
+  }
+
+  PairOrder order_;
+  Shape shape_a_;
+  Shape shape_b_;
+  std::string fingerprint_;
+  Tensor a_;
+  Tensor b_;
+  std::vector<std::int64_t> rows_;
+  std::int64_t next_ = 0;
+};
 
 class StorePairs : public FeaturePairs {
  public:
@@ -45,14 +128,7 @@ class StorePairs : public FeaturePairs {
   Shape shape_a() const override { return map_shape(a_.shape()); }
   Shape shape_b() const override { return map_shape(b_.shape()); }
 
-  std::string fingerprint() const override {
-    const auto describe = [](const FeatureStore& store) {
-      const Tensor first = store.rows(0, 1);
-      return fmt::format("{} {} {:08x}", store.info().layer, store.shape().to_string(),
-                         crc32c({static_cast<const char*>(first.view().data), first.bytes()}));
-    };
-    return describe(a_) + ", " + describe(b_);
-  }
+  std::string fingerprint() const override { return fingerprint_of(a_, b_); }
 
  private:
   static std::unique_ptr<FeatureReader> make_reader(const FeatureStore& a, const FeatureStore& b,
@@ -193,7 +269,21 @@ void add_read_ahead_option(CommandLine& line, double& mib) {
 
 std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const FeatureStore& b,
                                                 const PairOrder& order) {
+  if (order.device.type != DeviceType::kCpu) {
+    // A training step needs room beside them: a Trans-Net's some ten times a batch, and its
+    // weights.
+    const auto bytes = [](const FeatureStore& store) {
+      return static_cast<double>(store.shape().numel()) * sizeof(float);
+    };
+    const double available = static_cast<double>(kernels::available_memory(order.device));
+    if (bytes(a) + bytes(b) <= available / 2) return resident_pairs(a, b, order);
+  }
   return std::make_unique<StorePairs>(a, b, order);
+}
+
+std::unique_ptr<FeaturePairs> resident_pairs(const FeatureStore& a, const FeatureStore& b,
+                                             const PairOrder& order) {
+  return std::make_unique<ResidentPairs>(a, b, order);
 }
 
 std::unique_ptr<FeaturePairs> pairs_from_networks(std::shared_ptr<Network> a, std::string layer_a,

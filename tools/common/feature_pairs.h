@@ -50,10 +50,16 @@ StoredDType stored_dtype_of_option(const std::string& dtype);
 // --read-ahead: PairOrder's.
 void add_read_ahead_option(CommandLine& line, double& mib);
 
-// Read ahead (data/feature_reader.h). Throws when the two hold different numbers of images, or
-// different images by name.
+// On a CUDA device whose free memory holds both stores with room to spare, resident_pairs; else,
+// and on the CPU, batches are read ahead (data/feature_reader.h) and brought to the device one by
+// one. The batches are the same either way. Throws when the two hold different numbers of images,
+// or different images by name.
 std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const FeatureStore& b,
                                                 const PairOrder& order);
+
+// As pairs_from_stores, with all features in the device's memory for good.
+std::unique_ptr<FeaturePairs> resident_pairs(const FeatureStore& a, const FeatureStore& b,
+                                             const PairOrder& order);
 
 // `loader` gives the images. The networks run in evaluation mode.
 std::unique_ptr<FeaturePairs> pairs_from_networks(std::shared_ptr<Network> a, std::string layer_a,
