@@ -1,6 +1,7 @@
 #pragma once
 // Pooling of [N,C,H,W] in any memory format, y in x's. The formulas stand in engine/ops/pooling.h.
-// float32 and float64. Results are overwritten.
+// float32 and float64. Results are overwritten. CUDA takes plain and channels-last tensors whose
+// maps (channels-last: samples) have at most 2^30 elements, and throws for others.
 
 #include "kernels/conv2d.h"
 

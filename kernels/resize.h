@@ -1,5 +1,7 @@
 #pragma once
-// Bilinear resizing of maps [N,C,H,W], any memory format; formula: engine/ops/resize.h.
+// Bilinear resizing of maps [N,C,H,W], any memory format; formula: engine/ops/resize.h. CUDA takes
+// plain and channels-last tensors whose maps (channels-last: samples) have at most 2^30 elements,
+// and throws for others.
 
 #include "kernels/kernel.h"
 

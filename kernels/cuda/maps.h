@@ -5,8 +5,6 @@
 // as the lanes do in memory, so that accesses coalesce in plain tensors (along the columns) and in
 // channels-last ones (along the channels).
 
-#include <limits>
-
 #include "kernels/cuda/device.h"
 
 namespace concord::cuda {
@@ -62,8 +60,8 @@ struct Maps {
           "{}: CUDA has no kernel for the format {} of a tensor {}; use plain or channels_last",
           what, name_of(view.format), view.shape.to_string());
     const ChannelLayout layout = view.channels();
-    check(layout.spatial * layout.lanes <= std::numeric_limits<int>::max() / 2 &&
-              view.shape[2] <= kMostSide && view.shape[3] <= kMostSide,
+    check(layout.spatial * layout.lanes <= kMostElements && view.shape[2] <= kMostElements &&
+              view.shape[3] <= kMostElements,
           "{}: maps of {} elements in a tensor {} are larger than CUDA's kernels take, 2^30", what,
           layout.spatial * layout.lanes, view.shape.to_string());
     count = layout.outer * layout.groups;
@@ -71,7 +69,7 @@ struct Maps {
     width = static_cast<int>(view.shape[3]);
     channels = layout.lanes;
   }
-  static constexpr std::int64_t kMostSide = 1 << 30;
+  static constexpr std::int64_t kMostElements = 1 << 30;
   std::int64_t pixels() const { return count * height * width; }
 };
 
@@ -123,6 +121,8 @@ struct Range {
 
 // --- sums over rectangles ---
 
+constexpr unsigned kMostSharing = 1024;  // threads of a block
+
 // y[p] = scale(rows, columns) * sum over i in rows, j in columns of weight(i, j) x[i, j], where
 //   Window(row, column of p): rows(), columns() (ranges in x's maps), weight(i, j), scale()
 // The block's x goes over lanes, y over the pixels of a rectangle, z over pixels p: large
@@ -130,7 +130,8 @@ struct Range {
 // the threads of a rectangle have summed is added up in shared memory, in a fixed order, and in T:
 // a thread's own sum is short.
 template <class T, int V, class Axes>
-__global__ void rectangle_sum_kernel(const T* x, Lanes<V> in, T* y, Lanes<V> out, Axes axes) {
+__global__ void __launch_bounds__(kMostSharing)
+    rectangle_sum_kernel(const T* x, Lanes<V> in, T* y, Lanes<V> out, Axes axes) {
   const auto* const from = reinterpret_cast<const Lane<T, V>*>(x);
   auto* const to = reinterpret_cast<Lane<T, V>*>(y);
   auto* const shared = shared_memory<Lane<T, V>>();
@@ -214,7 +215,8 @@ void launch_rectangle_sums(const T* x, const Maps& in, T* y, const Maps& out, st
   };
   LaunchShape shape = shape_of(kThreads);
   // With few blocks, larger ones keep more loads in flight.
-  if (shape.grid.x < kFewBlocks && shape.block.y * kCellsOfThread < cells) shape = shape_of(1024);
+  if (shape.grid.x < kFewBlocks && shape.block.y * kCellsOfThread < cells)
+    shape = shape_of(kMostSharing);
   launch(rectangle_sum_kernel<T, V, Axes>, shape, x, Lanes<V>(in), y, lanes, axes);
 }
 

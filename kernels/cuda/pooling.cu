@@ -58,7 +58,7 @@ struct MaxAxes {
 // Coordinates of windows are 32-bit numbers.
 void check_options(const MaxPool2dOptions& o) {
   for (const std::int64_t size : {o.kernel.height, o.kernel.width, o.stride.height, o.stride.width})
-    check(0 < size && size <= Maps::kMostSide / 2,
+    check(0 < size && size <= Maps::kMostElements / 2,
           "max_pool2d: a kernel or stride of {} is larger than CUDA's kernels take, 2^29", size);
 }
 

@@ -4,6 +4,7 @@
 // where the maps were enlarged much. Coordinates are fractions of whole numbers: exact, and cheaper
 // than double.
 
+#include <limits>
 #include <type_traits>
 
 #include "kernels/cuda/maps.h"
