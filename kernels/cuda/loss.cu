@@ -89,31 +89,48 @@ void mean_of_pairs(ConstView a, ConstView b, View loss) {
   });
 }
 
-// dy is read by __ldg, so that the compiler knows that no store changes it and reads it once.
-template <class T>
 struct BinaryCrossEntropyBackward {
-  const T* dy;
-  double share;
+  static constexpr double kFactor = 1;
+  template <class T>
   __device__ T operator()(T z, T t) const {
-    const T weight = static_cast<T>(static_cast<double>(__ldg(dy)) * share);
-    return weight * (static_cast<T>(T(1) / (T(1) + exp(-z))) - t);
+    return static_cast<T>(T(1) / (T(1) + exp(-z))) - t;
   }
 };
-template <class T>
 struct SquaredErrorBackward {
-  const T* dy;
-  double share;
+  static constexpr double kFactor = 2;
+  template <class T>
   __device__ T operator()(T a, T b) const {
-    return static_cast<T>(2 * static_cast<double>(__ldg(dy)) * share) * (a - b);
+    return a - b;
   }
 };
 
-template <template <class> class Gradient>
+// da = dy kFactor / count Gradient(a, b): map_two_kernel, but that dy is read once by each thread.
+template <class T, class Gradient>
+__global__ void gradient_kernel(const T* a, const T* b, const T* dy, T* da, std::int64_t count,
+                                std::int64_t packs) {
+  const Gradient f;
+  const T weight =
+      static_cast<T>(Gradient::kFactor * static_cast<double>(*dy) / static_cast<double>(count));
+  for (std::int64_t i = first_item(); i < packs; i += item_stride()) {
+    const auto left = reinterpret_cast<const Pack<T>*>(a)[i];
+    const auto right = reinterpret_cast<const Pack<T>*>(b)[i];
+    Pack<T> to;
+    for (int k = 0; k < Pack<T>::kSize; ++k) to.v[k] = weight * f(left.v[k], right.v[k]);
+    reinterpret_cast<Pack<T>*>(da)[i] = to;
+  }
+  for (std::int64_t i = packs * Pack<T>::kSize + first_item(); i < count; i += item_stride())
+    da[i] = weight * f(a[i], b[i]);
+}
+
+template <class Gradient>
 void map_gradient(ConstView a, ConstView b, ConstView dy, View da) {
+  const std::int64_t count = a.numel();
+  if (count == 0) return;
   kernels::with_float(a, "loss", [&]<class T>(T) {
-    const std::int64_t count = a.numel();
-    map_elements(a.as<T>(), b.as<T>(), da.as<T>(), count,
-                 Gradient<T>{dy.as<T>(), 1.0 / static_cast<double>(count)});
+    const bool aligned = are_aligned(a.as<T>(), b.as<T>(), da.as<T>());
+    const std::int64_t packs = aligned ? count / Pack<T>::kSize : 0;
+    launch(gradient_kernel<T, Gradient>, strided_shape(packs > 0 ? packs : count), a.as<T>(),
+           b.as<T>(), dy.as<T>(), da.as<T>(), count, packs);
   });
 }
 
