@@ -42,7 +42,7 @@ endfunction()
 # kernels/ is that of the program (hence its exported symbols).
 function(concord_cuda_module)
   file(GLOB SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu
-       ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cpp)
+       ${PROJECT_SOURCE_DIR}/kernels/cuda/ladder/*.cu ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cpp)
   add_library(concord_cuda MODULE ${SOURCES})
   set_target_properties(concord_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
   target_include_directories(concord_cuda SYSTEM PRIVATE ${CUDNN_INCLUDE_DIR})
@@ -84,7 +84,7 @@ endfunction()
 # is not instrumented. What calls CUDA's libraries has a stand-in in kernels/simt.
 function(concord_simt_tests)
   set(ROOT ${PROJECT_SOURCE_DIR})
-  file(GLOB KERNELS CONFIGURE_DEPENDS ${ROOT}/kernels/cuda/*.cu)
+  file(GLOB KERNELS CONFIGURE_DEPENDS ${ROOT}/kernels/cuda/*.cu ${ROOT}/kernels/cuda/ladder/*.cu)
   file(GLOB SOURCES CONFIGURE_DEPENDS ${ROOT}/kernels/simt/*.cpp ${ROOT}/tests/simt/*_test.cpp
        ${ROOT}/tests/device/*_test.cpp)
   find_package(Boost REQUIRED COMPONENTS context)

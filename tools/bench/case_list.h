@@ -5,6 +5,7 @@
 
 #include <initializer_list>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -28,8 +29,14 @@ class CaseList {
   template <class AnyKernel>
   void add(const AnyKernel& kernel, const std::string& shape, std::string used_by,
            std::function<Work()> prepare) {
-    cases_.push_back({fmt::format("{}/{}/{}", name_of(device()), kernel.name(), shape),
-                      std::move(used_by), std::move(prepare), device()});
+    add_named(kernel.name(), shape, std::move(used_by), std::move(prepare));
+  }
+
+  // The same for what is not a kernel by itself.
+  void add_named(std::string_view name, const std::string& shape, std::string used_by,
+                 std::function<Work()> prepare) {
+    cases_.push_back({fmt::format("{}/{}/{}", name_of(device()), name, shape), std::move(used_by),
+                      std::move(prepare), device()});
   }
 
   // What is not ours, to compare with.
@@ -75,6 +82,7 @@ void add_map_cases(CaseList& list);          // activation.h, arithmetic.h, drop
                                              // resize.h
 void add_norm_cases(CaseList& list);         // norm.h
 void add_trans_net_cases(CaseList& list);    // gated_stage.h
+void add_ladder_cases(CaseList& list);       // ladder.h, on a GPU
 void add_classifier_cases(CaseList& list);   // linear.h, loss.h, optimizer.h
 void add_memory_cases(CaseList& list);       // memory.h, copy_rows.h, engine/random.h
 
