@@ -14,6 +14,7 @@
 #include "data/image_cache.h"
 #include "data/resize.h"
 #include "kernels/error.h"
+#include "kernels/image.h"
 #include "kernels/philox.h"
 
 namespace concord {
@@ -54,8 +55,8 @@ class Loader::Impl {
     }
     for (std::size_t channel = 0; channel < 3; ++channel)
       for (std::size_t value = 0; value < 256; ++value)
-        normalised_[channel][value] =
-            (static_cast<float>(value) / 255.0F - options.mean[channel]) / options.std[channel];
+        normalised_[channel][value] = kernels::normalized_value(
+            static_cast<std::uint8_t>(value), options.mean[channel], options.std[channel]);
     for (int i = 0; i < options.workers; ++i) workers_.emplace_back([this] { work(); });
   }
 

@@ -109,6 +109,16 @@ inline bool __all_sync(unsigned mask, bool value,
                        concord::simt::Place place = concord::simt::Place::current()) {
   return concord::simt::ballot(mask, value, place) == mask;
 }
+// Of each lane: the lanes of `mask` whose value is its own.
+template <class T>
+unsigned __match_any_sync(unsigned mask, T value,
+                          concord::simt::Place place = concord::simt::Place::current()) {
+  unsigned equal = 0;
+  for (unsigned lane = 0; lane < concord::simt::kWarpSize; ++lane)
+    if ((mask >> lane & 1U) != 0 && concord::simt::shuffle(mask, value, lane, place) == value)
+      equal |= 1U << lane;
+  return equal;
+}
 
 // Threads change places at barriers only, so that these are whole. They return the old value.
 template <class T>
@@ -138,6 +148,9 @@ inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>((std::uint64_t{a} * b) >> 32);
 }
 inline int __popc(unsigned bits) { return std::popcount(bits); }
+inline int __ffs(int bits) {
+  return bits == 0 ? 0 : std::countr_zero(static_cast<unsigned>(bits)) + 1;
+}
 inline unsigned __float_as_uint(float value) { return std::bit_cast<unsigned>(value); }
 inline float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
 inline float rsqrtf(float x) { return 1.0F / std::sqrt(x); }

@@ -8,6 +8,7 @@
 #include "tests/expect_error.h"
 #include "tests/tools/small_data.h"
 #include "tools/common/canvas.h"
+#include "tools/common/classification.h"
 #include "tools/common/feature_maps.h"
 #include "tools/common/non_finite.h"
 #include "tools/common/options.h"
@@ -23,6 +24,39 @@ namespace concord::tool {
 namespace {
 
 using test::TemporaryFolder;
+
+// What is counted on the network's device is what rank_of_label says, of ties and of NaN too.
+TEST(Classification, HitsAreTheRanksOfTheLabels) {
+  for (const std::int64_t classes : {1, 2, 5, 6, 40}) {
+    constexpr std::int64_t kRows = 400;
+    random::Stream numbers(3, static_cast<std::uint64_t>(classes));
+    std::vector<float> values(static_cast<std::size_t>(kRows * classes));
+    for (float& value : values) {
+      const std::uint64_t drawn = numbers.below(9);
+      value = drawn == 0 ? NAN : static_cast<float>(drawn);
+    }
+    std::vector<std::int64_t> labels;
+    for (std::int64_t i = 0; i < kRows; ++i)
+      labels.push_back(
+          static_cast<std::int64_t>(numbers.below(static_cast<std::uint64_t>(classes))));
+    const Tensor logits = Tensor::of({kRows, classes}, values);
+    Hits expected;
+    for (std::int64_t i = 0; i < kRows; ++i) {
+      const std::int64_t rank = rank_of_label(logits, i, labels[static_cast<std::size_t>(i)]);
+      expected.top1 += rank < 1;
+      expected.top5 += rank < 5;
+    }
+    const Hits hits = count_hits(logits, Tensor::of({kRows}, labels));
+    EXPECT_EQ(hits.top1, expected.top1) << classes;
+    EXPECT_EQ(hits.top5, expected.top5) << classes;
+    EXPECT_EQ(expected.top1<kRows, classes> 1) << "nothing is missed";
+  }
+  test::expect_error(
+      [] {
+        count_hits(Tensor::zeros({1, 7}), Tensor::of<std::int64_t>({1}, {7}));
+      },
+      {"label 7 of sample 0", "[0, 7)"});
+}
 
 TEST(TensorBoard, Crc32cOfKnownTexts) {
   EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);

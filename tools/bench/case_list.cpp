@@ -61,6 +61,7 @@ std::vector<Case> kernel_cases(Device device, std::int64_t batch_size, std::uint
   add_trans_net_cases(list);
   add_ladder_cases(list);
   add_classifier_cases(list);
+  add_compression_cases(list);
   add_memory_cases(list);
   add_anchor_cases(list);
   return list.take();

@@ -78,12 +78,14 @@ std::vector<MemoryFormat> all_formats(Device device, const Shape& maps);
 
 void add_anchor_cases(CaseList& list);       // of other libraries
 void add_convolution_cases(CaseList& list);  // conv2d.h
-void add_map_cases(CaseList& list);          // activation.h, arithmetic.h, dropout.h, pooling.h,
-                                             // resize.h
+void add_map_cases(CaseList& list);          // activation.h, arithmetic.h, dropout.h, image.h,
+                                             // pooling.h, resize.h
 void add_norm_cases(CaseList& list);         // norm.h
 void add_trans_net_cases(CaseList& list);    // gated_stage.h
 void add_ladder_cases(CaseList& list);       // ladder.h, on a GPU
-void add_classifier_cases(CaseList& list);   // linear.h, loss.h, optimizer.h
-void add_memory_cases(CaseList& list);       // memory.h, copy_rows.h, engine/random.h
+void add_classifier_cases(CaseList& list);   // linear.h, loss.h, optimizer.h, top_k.h
+void add_compression_cases(CaseList& list);  // k_means.h
+void add_memory_cases(CaseList& list);       // memory.h, copy_rows.h, gather_rows.h,
+                                             // engine/random.h
 
 }  // namespace concord::bench

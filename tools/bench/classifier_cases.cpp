@@ -1,8 +1,9 @@
-// Fully connected layers, losses and optimisers.
+// Fully connected layers, losses, rankings and optimisers.
 
 #include "kernels/linear.h"
 #include "kernels/loss.h"
 #include "kernels/optimizer.h"
+#include "kernels/top_k.h"
 #include "tools/bench/case_list.h"
 
 namespace concord::bench {
@@ -262,11 +263,26 @@ void add_optimizers_of_many(CaseList& list) {
   });
 }
 
+void add_top_k(CaseList& list, std::int64_t classes, const char* used_by) {
+  const Shape shape = {list.batch(), classes};
+  list.add(kernels::top_k, shape.to_string() + "/5", used_by, [s = list.setting(), shape] {
+    const Tensor logits = random_tensor(s, shape);
+    Tensor indices = empty_tensor(s, {shape[0], 5}, MemoryFormat::kPlain, DType::kInt64);
+    Tensor values = empty_tensor(s, {shape[0], 5});
+    return Work{[logits, indices, values]() mutable {
+                  kernels::top_k(logits.device(), logits.view(), indices.view(), values.view());
+                },
+                static_cast<double>(logits.numel()), bytes_of({logits, indices, values})};
+  });
+}
+
 }  // namespace
 
 void add_classifier_cases(CaseList& list) {
   for (const Layer& layer : kLayers) add_linear(list, layer);
   add_losses(list);
+  add_top_k(list, 200, "evaluation, 200 classes");
+  add_top_k(list, 1000, "evaluation, ImageNet");
   add_optimizers(list);
   add_optimizers_of_many(list);
 }

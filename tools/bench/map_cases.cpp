@@ -1,10 +1,13 @@
-// Kernels that run over feature maps: elementwise, dropout, pooling, resizing.
+// Kernels that run over feature maps: elementwise, dropout, pooling, resizing;
+// and pictures, of which the first maps are made.
 
 #include <algorithm>
 
+#include "data/loader.h"
 #include "kernels/activation.h"
 #include "kernels/arithmetic.h"
 #include "kernels/dropout.h"
+#include "kernels/image.h"
 #include "kernels/pooling.h"
 #include "kernels/resize.h"
 #include "tools/bench/case_list.h"
@@ -144,10 +147,27 @@ void add_between_sizes(CaseList& list, const Unary& forward, const Unary& backwa
            [work, &backward, from, to, flops] { return work(backward, to, from, flops); });
 }
 
+void add_images(CaseList& list, const Shape& maps, MemoryFormat format) {
+  list.add(kernels::normalize_images, text_of(maps, format), "every classifier's input",
+           [s = list.setting(), maps, format] {
+             const auto values = random_labels(s, maps.numel(), 256).to_vector<std::int64_t>();
+             const std::vector<std::uint8_t> bytes(values.begin(), values.end());
+             const Tensor images = Tensor::of({maps[0], maps[2], maps[3], 3}, bytes).to(s.device);
+             Tensor y = empty_tensor(s, maps, format);
+             return Work{[images, y]() mutable {
+                           kernels::normalize_images(y.device(), images.view(), kImageNetMean,
+                                                     kImageNetStd, y.view());
+                         },
+                         3 * static_cast<double>(y.numel()), bytes_of({images, y})};
+           });
+}
+
 }  // namespace
 
 void add_map_cases(CaseList& list) {
   const std::int64_t batch = list.batch();
+  for (const MemoryFormat format : {MemoryFormat::kPlain, MemoryFormat::kChannelsLast})
+    add_images(list, {batch, 3, 224, 224}, format);
   for (const Maps& maps : kMaps)
     add_elementwise(list, {batch, maps.channels, maps.size, maps.size}, maps.used_by);
 

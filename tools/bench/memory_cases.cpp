@@ -41,6 +41,24 @@ void add_copies(CaseList& list) {
                 },
                 0, bytes_of({from, to})};
   });
+  list.add(kernels::copy_from_host, text, "batches brought to the device", [s, maps] {
+    const Tensor from = random_tensor({Device{}, s.batch_size, s.seed}, maps);
+    Tensor to = empty_tensor(s, maps);
+    return Work{[from, to]() mutable {
+                  kernels::copy_from_host(to.device(), to.view().data, from.view().data,
+                                          from.bytes());
+                },
+                0, bytes_of({from, to})};
+  });
+  list.add(kernels::copy_to_host, text, "features written to a store", [s, maps] {
+    const Tensor from = random_tensor(s, maps);
+    Tensor to = Tensor::empty(maps);
+    return Work{[from, to]() mutable {
+                  kernels::copy_to_host(from.device(), to.view().data, from.view().data,
+                                        from.bytes());
+                },
+                0, bytes_of({from, to})};
+  });
   list.add(kernels::zero, text, "optimiser state", [s, maps] {
     Tensor to = random_tensor(s, maps);
     return Work{[to]() mutable { kernels::zero(to.device(), to.view().data, to.bytes()); }, 0,

@@ -1,6 +1,7 @@
 #include "tools/common/classification.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +9,7 @@
 #include "engine/checkpoint.h"
 #include "engine/layers.h"
 #include "engine/ops/loss.h"
+#include "engine/ops/top_k.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/non_finite.h"
 #include "tools/common/progress.h"
@@ -59,6 +61,29 @@ std::int64_t rank_of_label(const Tensor& logits, std::int64_t row, std::int64_t 
   return rank;
 }
 
+Hits count_hits(const Tensor& logits, const Tensor& labels) {
+  const std::int64_t classes = logits.dim(1);
+  const std::int64_t k = std::min<std::int64_t>(5, classes);
+  const TopK best = top_k(logits, k);
+  const auto indices = best.indices.to_vector<std::int64_t>();
+  const auto values = best.values.to_vector<double>();
+  Hits hits;
+  for (std::int64_t i = 0; i < logits.dim(0); ++i) {
+    const std::int64_t label = labels.data<std::int64_t>()[i];
+    check(0 <= label && label < classes, "label {} of sample {} is outside [0, {}), the classes",
+          label, i, classes);
+    const auto first = indices.begin() + i * k;
+    const auto found = std::find(first, first + k, label);
+    if (found == first + k) continue;
+    // A label of which the network says NaN has every other class above it, not below.
+    const bool is_nan = std::isnan(values[static_cast<std::size_t>(found - indices.begin())]);
+    const std::int64_t rank = is_nan ? classes - 1 : found - first;
+    hits.top1 += rank < 1;
+    hits.top5 += rank < 5;
+  }
+  return hits;
+}
+
 std::string match_classes(ImageSet& set, const std::vector<std::string>& class_names) {
   std::map<std::string, std::int64_t> index;
   for (std::size_t i = 0; i < class_names.size(); ++i)
@@ -84,16 +109,15 @@ Accuracy evaluate_classifier(Network& network, Loader& loader,
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
     stop_if_interrupted();
-    const Tensor logits = network(batch.images).to(Device{});
+    const Tensor logits = network(batch.images);
     const std::int64_t count = logits.dim(0);
-    result.loss += cross_entropy(logits, batch.labels).item() * static_cast<double>(count);
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t rank = rank_of_label(logits, i, batch.labels.data<std::int64_t>()[i]);
-      result.top1 += rank < 1;
-      result.top5 += rank < 5;
-    }
+    const Tensor loss = cross_entropy(logits, batch.labels.to(logits.device()));
+    const Hits hits = count_hits(logits, batch.labels);
+    result.loss += loss.item() * static_cast<double>(count);
+    result.top1 += static_cast<double>(hits.top1);
+    result.top5 += static_cast<double>(hits.top5);
     result.samples += count;
-    if (each) each(batch, logits);
+    if (each) each(batch, logits.to(Device{}));
     progress.update(result.samples);
   }
   const double samples = static_cast<double>(std::max<std::int64_t>(1, result.samples));

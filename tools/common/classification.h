@@ -28,6 +28,14 @@ SavedNetwork load_network(const std::string& weights, const std::string& arch = 
 // of logits [N,M]: 0 is a top-1 hit.
 std::int64_t rank_of_label(const Tensor& logits, std::int64_t row, std::int64_t label);
 
+// In how many rows of logits [N,M], on any device, rank_of_label is below 1 and below 5. labels:
+// int64 [N] on the host; throws for one outside [0, M).
+struct Hits {
+  std::int64_t top1 = 0;
+  std::int64_t top5 = 0;
+};
+Hits count_hits(const Tensor& logits, const Tensor& labels);
+
 // Rewrites the labels of `set` as indices into `class_names`, by the names of the classes; -1 for a
 // class that is not there. Returns the first missing class, or an empty string.
 std::string match_classes(ImageSet& set, const std::vector<std::string>& class_names);
@@ -40,7 +48,7 @@ struct Accuracy {
 };
 
 // Runs the network in evaluation mode over one epoch of the loader. `each`, where given, sees every
-// batch and its logits. Throws Interrupted on a signal.
+// batch and, on the host, its logits. Throws Interrupted on a signal.
 Accuracy evaluate_classifier(Network& network, Loader& loader,
                              const std::function<void(const Batch&, const Tensor&)>& each = {});
 
