@@ -13,4 +13,8 @@ configure --preset release -DCONCORD_TESTS=ON
 cmake --build build
 # Spinning at barriers makes small parallel work many times slower where cores are shared.
 export OMP_WAIT_POLICY=passive
+# Without a GPU they are skipped: ctest names them at its end, here is their count.
+echo "The device suite on a GPU: $(build/bin/device_tests --gtest_filter='*/cuda' |
+  sed -n 's/^\[  PASSED  \] \([0-9]*\) .*/\1 passed/p; s/^\[  SKIPPED \] \([0-9]*\) tests.*/\1 skipped/p' |
+  paste -sd ',' | sed 's/,/, /')"
 ctest --test-dir build --output-on-failure "$@"
