@@ -64,7 +64,8 @@ class Conv2d final : public WindowModule {
   // The layer, then `norm`, then + residual where defined, then ReLU where asked for. In
   // evaluation, with no gradient wanted, the norm is folded into the weight and bias (kept until
   // one of the parameters changes) and the rest into the convolution's last step: one pass over the
-  // result. `residual` may be overwritten where it is handed over. Not shown to an observer.
+  // result. `residual` may be overwritten where it is handed over. A NaN in the parameters stays;
+  // one from x alone that ReLU may take to 0 (engine/ops/conv2d.h). Not shown to an observer.
   Tensor fused(const Tensor& x, BatchNorm2d& norm, bool relu, Tensor residual = {});
 
  protected:

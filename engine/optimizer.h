@@ -25,7 +25,8 @@ struct AdamOptions {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  // One update of every parameter that has a gradient, which is dropped after it.
+  // One update of every parameter that has a gradient, which is dropped after it. Gradients that
+  // were put off are computed here: without memory for one it throws between two parameters.
   virtual void step(double learning_rate) = 0;
   // Everything a resumed run needs, by parameter name: "momentum_buffer/features.0.weight" (SGD
   // with momentum), "exp_avg/..." and "exp_avg_sq/..." (Adam), and "step" (int64, a scalar: updates

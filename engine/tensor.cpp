@@ -24,7 +24,12 @@ struct Tensor::Storage {
   void* data = nullptr;
   std::size_t bytes = 0;
   std::shared_ptr<void> owner;
-  std::atomic<std::uint64_t> version = 0;
+  // No two storages share a count, so that one stands for elements wherever they are moved.
+  static std::uint64_t first_version() {
+    static std::atomic<std::uint64_t> storages = 0;
+    return storages.fetch_add(1, std::memory_order_relaxed) << 24;
+  }
+  std::atomic<std::uint64_t> version = first_version();
 };
 
 struct Tensor::Impl {
@@ -263,7 +268,11 @@ bool Tensor::tracked() const {
   return impl_ != nullptr && (impl_->requires_grad || impl_->node != nullptr);
 }
 const Tensor& Tensor::grad() const {
-  if (impl().grad_put_off) impl_->grad = std::exchange(impl_->grad_put_off, nullptr)();
+  if (impl().grad_put_off) {
+    Tensor computed = impl_->grad_put_off();  // where it throws, it may be asked for again
+    impl_->grad_put_off = nullptr;
+    impl_->grad = std::move(computed);
+  }
   return impl_->grad;
 }
 void Tensor::set_grad(Tensor grad) {

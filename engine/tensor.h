@@ -110,8 +110,8 @@ class Tensor {
   void backward(const Tensor& cotangent = {}) const;
 
   // Counts, over all handles on this storage, how often somebody was given the right to change its
-  // elements (view() or data() of a Tensor that is not const): what was computed from them is still
-  // valid while this stands.
+  // elements (view() or data() of a Tensor that is not const), from a number of the storage's own
+  // on: what was computed from the elements is still valid while this stands.
   std::uint64_t version() const;
 
   // True when no other handle and no other tensor uses this storage: it may be overwritten.

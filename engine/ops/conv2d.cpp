@@ -131,12 +131,13 @@ Tensor conv2d_inference(const Tensor& x, const Tensor& weight, const Tensor& bia
   const bool adds = residual.defined();
   Tensor y;
   if (adds) {
-    check(residual.shape() == p.y && residual.dtype() == p.y_options.dtype,
-          "conv2d_inference: residual {} {} must have the result's shape {} {}",
-          residual.shape().to_string(), name_of(residual.dtype()), p.y.to_string(),
-          name_of(p.y_options.dtype));
+    check(residual.shape() == p.y && residual.dtype() == p.y_options.dtype &&
+              residual.device() == p.y_options.device,
+          "conv2d_inference: residual {} {} on {} must have the result's shape {} {} on {}",
+          residual.shape().to_string(), name_of(residual.dtype()), name_of(residual.device()),
+          p.y.to_string(), name_of(p.y_options.dtype), name_of(p.y_options.device));
     if (residual.format() != p.y_options.format) residual = residual.in_format(p.y_options.format);
-    y = residual.unique() ? std::move(residual) : residual.clone();
+    y = residual.unique() ? residual.detach() : residual.clone();
   } else {
     y = Tensor::empty(p.y, p.y_options);
   }

@@ -53,8 +53,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
                   Tensor dx;
                   Tensor d_weight;
                   Tensor d_bias;
-                  if (parameter.defined())
-                    parameter.put_off_grad([saved_x, dy] { return weight_gradient(saved_x, dy); });
+                  // Nor where dy is the caller's.
+                  if (parameter.defined() && dy.unique())
+                    parameter.put_off_grad([saved_x, dy, x_version = saved_x.version()] {
+                      check(saved_x.version() == x_version,
+                            "linear: its input was overwritten before the weight's gradient was asked for; ask for grad() first");
+                      return weight_gradient(saved_x, dy);
+                    });
                   else if (saved_x.defined())
                     d_weight = weight_gradient(saved_x, dy);
                   if (bias_wanted) {

@@ -117,6 +117,27 @@ TEST_P(NetworkOn, GivesTheSameBitsTwice) {
         << once.state[i].first;
 }
 
+// What evaluation folded on one device must not be used on another, nor after the parameters
+// changed elsewhere.
+TEST_P(NetworkOn, FoldedNormsFollowTheNetworkThatMoves) {
+  const NoGradGuard no_gradients;
+  const Tensor x = images({2, 3, 7, 6}, 1);
+  SmallClassifier classifier;
+  classifier.net.set_training(false);
+  const auto logits = [&](Device on) {
+    classifier.net.to(on);
+    return classifier.net(x.to(on)).to(Device{});
+  };
+  const Tensor first = logits(Device{});
+  EXPECT_LE(relative_error(logits(device()), first), 1e-5);
+  EXPECT_LE(relative_error(logits(Device{}), first), 1e-6);
+  for (auto& [name, parameter] : classifier.net.named_parameters())
+    parameter.copy_from(images(parameter.shape(), 7));
+  const Tensor changed = logits(Device{});
+  EXPECT_GT(relative_error(changed, first), 1e-3);
+  EXPECT_LE(relative_error(logits(device()), changed), 1e-5);
+}
+
 Outcome train_trans_net(Device device, InputNorm input_norm, StageNorm stage_norm) {
   random::Generator generator(5);
   TransNet net(

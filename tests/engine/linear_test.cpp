@@ -3,6 +3,7 @@
 #include <span>
 
 #include "engine/ops/activation.h"
+#include "engine/ops/arithmetic.h"
 #include "tests/engine/reference.h"
 #include "tests/gradient_check.h"
 
@@ -75,7 +76,8 @@ class LargeWeight {
   LargeWeight() {
     for (Tensor* leaf : {&x, &weight}) leaf->set_requires_grad(true);
   }
-  void backward() { linear(relu(x), weight, {}).backward(dy); }
+  // dy comes to the layer from an operation behind it, not from the caller, who may keep it.
+  void backward() { scale(linear(relu(x), weight, {}), 1.0).backward(dy); }
 
   Tensor x = random_tensor({2, 512}, 1).to(DType::kFloat32);
   Tensor weight = random_tensor({512, 512}, 2).to(DType::kFloat32);
@@ -97,6 +99,22 @@ TEST(Linear, PutsALargeWeightGradientOff) {
   expect_close(layer.weight.grad(), layer.d_weight, 5e-6, "d_weight asked for again");
   layer.weight.set_grad({});
   EXPECT_FALSE(layer.weight.grad().defined());
+}
+
+TEST(Linear, DoesNotPutOffWhatTheCallerMayOverwrite) {
+  LargeWeight layer;
+  linear(relu(layer.x), layer.weight, {}).backward(layer.dy);
+  layer.dy.fill(0);
+  expect_close(layer.weight.grad(), layer.d_weight, 5e-6, "d_weight of a cotangent given by hand");
+}
+
+TEST(Linear, SaysThatAnInputWasOverwritten) {
+  LargeWeight layer;
+  Tensor h = relu(layer.x);
+  scale(linear(h, layer.weight, {}), 1.0).backward(layer.dy);
+  h.fill(0);
+  EXPECT_THROW(layer.weight.grad(), Error);
+  EXPECT_THROW(layer.weight.grad(), Error) << "asked for again";
 }
 
 TEST(Linear, AddsToAWeightGradientThatWasPutOff) {

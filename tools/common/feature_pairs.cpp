@@ -42,13 +42,17 @@ class ResidentPairs : public FeaturePairs {
   }
 
   void start(std::int64_t epoch, std::int64_t first_batch) override {
+    check(epoch >= 0 && 0 <= first_batch && first_batch <= batches(),
+          "pairs: epoch {} cannot begin at batch {} of {}", epoch, first_batch, batches());
     rows_ = shuffled_order(size(), order_.seed, epoch);
     if (!order_.shuffle) std::iota(rows_.begin(), rows_.end(), std::int64_t{0});
     next_ = first_batch;
   }
 
   bool next(PairBatch& batch) override {
-    if (next_ >= batches()) return false;
+    batch.a = Tensor();
+    batch.b = Tensor();
+    if (rows_.empty() || next_ >= batches()) return false;
     const auto begin = static_cast<std::size_t>(next_ * order_.batch_size);
     const std::size_t count =
         std::min(static_cast<std::size_t>(order_.batch_size), rows_.size() - begin);
@@ -270,13 +274,22 @@ void add_read_ahead_option(CommandLine& line, double& mib) {
 std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const FeatureStore& b,
                                                 const PairOrder& order) {
   if (order.device.type != DeviceType::kCpu) {
-    // A training step needs room beside them: a Trans-Net's some ten times a batch, and its
-    // weights.
-    const auto bytes = [](const FeatureStore& store) {
-      return static_cast<double>(store.shape().numel()) * sizeof(float);
+    // A training step needs room beside them: its maps some ten times a batch, and weights.
+    const auto row_bytes = [](const FeatureStore& store) {
+      return static_cast<double>(store.shape().numel() / store.size()) * sizeof(float);
     };
+    check_same_images(a, b);
+    const double row = row_bytes(a) + row_bytes(b);
     const double available = static_cast<double>(kernels::available_memory(order.device));
-    if (bytes(a) + bytes(b) <= available / 2) return resident_pairs(a, b, order);
+    const double left = available - row * static_cast<double>(a.size());
+    if (left >= std::max(available / 2, 16 * row * static_cast<double>(order.batch_size))) {
+      try {
+        return resident_pairs(a, b, order);
+      } catch (const Error& error) {
+        note("features are read batch by batch, for they could not be brought to {}: {}",
+             name_of(order.device), error.what());
+      }
+    }
   }
   return std::make_unique<StorePairs>(a, b, order);
 }
