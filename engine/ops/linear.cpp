@@ -57,7 +57,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
                   if (parameter.defined() && dy.unique())
                     parameter.put_off_grad([saved_x, dy, x_version = saved_x.version()] {
                       check(saved_x.version() == x_version,
-                            "linear: its input was overwritten before the weight's gradient was asked for; ask for grad() first");
+                            "linear: its input was overwritten before the weight's gradient was "
+                            "asked for; ask for grad() first");
                       return weight_gradient(saved_x, dy);
                     });
                   else if (saved_x.defined())
