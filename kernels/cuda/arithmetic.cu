@@ -35,9 +35,6 @@ struct NotFinite {
     return values[i] - values[i] == T(0) ? 0.0 : 1.0;
   }
 };
-struct Identity {
-  __device__ double operator()(double sum) const { return sum; }
-};
 
 template <class Function>
 void map_binary(ConstView a, ConstView b, View result) {

@@ -177,7 +177,7 @@ void find_algorithm(const Setup& setup, const Buffers& buffers, Plan<Pass>& plan
 }
 
 // All that a plan depends on.
-using PlanKey = std::array<std::int64_t, 22>;
+using PlanKey = std::array<std::int64_t, 21>;
 
 PlanKey key_of(const Setup& setup) {
   const Conv2dOptions& o = setup.options;
@@ -202,8 +202,7 @@ PlanKey key_of(const Setup& setup) {
           static_cast<std::int64_t>(kernels::precision()),
           search.measure,
           search.deterministic,
-          static_cast<std::int64_t>(search.workspace_bytes),
-          0};
+          static_cast<std::int64_t>(search.workspace_bytes)};
 }
 
 template <class Pass>

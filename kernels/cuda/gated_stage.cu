@@ -124,9 +124,6 @@ struct SumOverScale {
     return sums[i] * static_cast<double>(inverse(row, c));
   }
 };
-struct Identity {
-  __device__ double operator()(double sum) const { return sum; }
-};
 
 bool is_per_sample(const ConstView& s) { return s.shape.rank() == 2; }
 

@@ -48,6 +48,11 @@ constexpr std::size_t block_sum_bytes(int k) {
   return static_cast<std::size_t>(k) * kWarp * sizeof(T);
 }
 
+// A sum that is wanted as it is.
+struct Identity {
+  __device__ double operator()(double sum) const { return sum; }
+};
+
 // The double sum over i in [0, count) of f(i), by a grid whose size depends on count alone;
 // `finish` makes of it what *to becomes. Both are objects with a __device__ operator().
 inline constexpr unsigned kSumThreads = 256;

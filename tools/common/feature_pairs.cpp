@@ -76,7 +76,7 @@ class ResidentPairs : public FeaturePairs {
   Tensor load(const FeatureStore& store) const {
     constexpr std::int64_t kPieceBytes = std::int64_t{64} << 20;
     Tensor result = Tensor::empty(store.shape(), {.device = order_.device});
-    const std::int64_t row_bytes = static_cast<std::int64_t>(result.bytes()) / store.size();
+    const std::int64_t row_bytes = result.shape().with(0, 1).numel() * std::int64_t{sizeof(float)};
     const std::int64_t piece =
         std::max<std::int64_t>(1, kPieceBytes / std::max<std::int64_t>(1, row_bytes));
     for (std::int64_t begin = 0; begin < store.size(); begin += piece) {
@@ -276,9 +276,8 @@ std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const Fea
   if (order.device.type != DeviceType::kCpu) {
     // A training step needs room beside them: its maps some ten times a batch, and weights.
     const auto row_bytes = [](const FeatureStore& store) {
-      return static_cast<double>(store.shape().numel() / store.size()) * sizeof(float);
+      return static_cast<double>(store.shape().with(0, 1).numel()) * sizeof(float);
     };
-    check_same_images(a, b);
     const double row = row_bytes(a) + row_bytes(b);
     const double available = static_cast<double>(kernels::available_memory(order.device));
     const double left = available - row * static_cast<double>(a.size());

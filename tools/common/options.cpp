@@ -48,7 +48,8 @@ CLI::Validator schedule_text() {
 
 void add_device_options(CommandLine& line, DeviceOptions& options) {
   line.option("--device", options.device, "auto, cpu or cuda[:N]", device_word());
-  line.option("--precision", options.precision, "of convolutions and products: fp32, tf32 or bf16",
+  line.option("--precision", options.precision,
+              "of convolutions and products: fp32, or tf32 on a GPU (bf16 is not there yet)",
               one_of({"fp32", "tf32", "bf16"}));
   line.option("--threads", options.threads, "threads that compute; 0 = one per core",
               in_range(0, 1024));
@@ -82,9 +83,13 @@ std::string try_cuda(int index) {
 
 Device apply(DeviceOptions& options) {
   // Only a machine with NVIDIA's driver is asked further: CUDA's libraries take a second to load.
-  if (options.device == "auto")
-    options.device =
-        std::filesystem::exists("/dev/nvidiactl") && try_cuda(0).empty() ? "cuda:0" : "cpu";
+  if (options.device == "auto") {
+    const bool asks = std::filesystem::exists("/dev/nvidiactl");
+    const std::string problem = asks ? try_cuda(0) : "";
+    options.device = asks && problem.empty() ? "cuda:0" : "cpu";
+    if (!problem.empty())
+      note("this runs on the CPU, though there is an NVIDIA driver: {}", problem);
+  }
   Device device;
   if (options.device.starts_with("cuda")) {
     device.type = DeviceType::kCuda;
