@@ -84,8 +84,6 @@ bool may_be_missing(const std::string& name) {
   return name == kBatchCount || name.ends_with("." + std::string(kBatchCount));
 }
 
-bool is_floating(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat64; }
-
 // A tensor of the module and what it will be; undefined for 0.
 struct Assignment {
   Tensor to;

@@ -106,6 +106,12 @@ Linear::Linear(std::int64_t in_features, std::int64_t out_features, random::Gene
 
 Tensor Linear::forward(Tensor x) { return linear(x, weight_, bias_); }
 
+Tensor Linear::fused_relu(const Tensor& x) {
+  if (needs_gradient(x) || needs_gradient(weight_) || needs_gradient(bias_))
+    return relu(linear(x, weight_, bias_));
+  return linear_relu_inference(x, weight_, bias_);
+}
+
 BatchNorm2d::BatchNorm2d(const BatchNorm2dLayer& layer) {
   const Shape shape = {layer.channels};
   if (layer.affine) {
@@ -179,6 +185,13 @@ Tensor run_in_order(std::span<const ModulePtr> modules, Tensor x) {
       if (layer != nullptr) ++next;
       return layer;
     };
+    Linear* const linear_layer = take(std::type_identity<Linear>());
+    if (linear_layer != nullptr && take(std::type_identity<ReLU>()) != nullptr) {
+      x = linear_layer->fused_relu(x);
+      i = next;
+      continue;
+    }
+    next = i;
     Conv2d* const convolution = take(std::type_identity<Conv2d>());
     BatchNorm2d* const norm = take(std::type_identity<BatchNorm2d>());
     if (norm == nullptr) {

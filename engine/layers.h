@@ -94,6 +94,10 @@ class Linear final : public Module {
   Linear(std::int64_t in_features, std::int64_t out_features, random::Generator& generator,
          Initialization initialization = Initialization::kDefault);
 
+  // The layer, then ReLU: in one pass where no gradient is wanted (there ReLU may take a NaN to 0,
+  // engine/ops/linear.h). Not shown to an observer.
+  Tensor fused_relu(const Tensor& x);
+
  protected:
   Tensor forward(Tensor x) override;
 
@@ -200,8 +204,9 @@ class Dropout final : public Module {
   random::Generator* generator_;
 };
 
-// Runs modules one after the other. Unless a ForwardObserver watches, a BatchNorm2d and the ReLU
-// after it are one pass, and in evaluation (see Conv2d::fused) the Conv2d before them is of it too.
+// Runs modules one after the other. Unless a ForwardObserver watches, a BatchNorm2d or a Linear and
+// the ReLU after it are one pass, and in evaluation (see Conv2d::fused) the Conv2d before them is
+// of it too.
 Tensor run_in_order(std::span<const ModulePtr> modules, Tensor x);
 
 // Children named "0", "1", ... Runs them in order.

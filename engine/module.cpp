@@ -83,8 +83,7 @@ void Module::zero_grad() {
 
 void Module::to(Device device) {
   for (auto& [name, tensor] : named_state())
-    if (tensor.dtype() == DType::kFloat32 || tensor.dtype() == DType::kFloat64)
-      tensor.move_to(device);
+    if (is_floating(tensor.dtype())) tensor.move_to(device);
 }
 
 Device Module::device() const {

@@ -109,6 +109,8 @@ const char* dtype_name(DType dtype) {
   switch (dtype) {
     case DType::kFloat32:
       return "F32";
+    case DType::kBFloat16:
+      return "BF16";
     case DType::kFloat64:
       return "F64";
     case DType::kInt64:

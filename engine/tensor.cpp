@@ -87,6 +87,7 @@ template Tensor Tensor::of(const Shape&, std::span<const float>);
 template Tensor Tensor::of(const Shape&, std::span<const double>);
 template Tensor Tensor::of(const Shape&, std::span<const std::int64_t>);
 template Tensor Tensor::of(const Shape&, std::span<const std::uint8_t>);
+template Tensor Tensor::of(const Shape&, std::span<const BFloat16>);
 
 Tensor Tensor::borrow(const Shape& shape, DType dtype, void* data, std::shared_ptr<void> owner) {
   check(owner != nullptr, "tensor: borrowed memory needs an owner");
@@ -126,10 +127,12 @@ template float* Tensor::data();
 template double* Tensor::data();
 template std::int64_t* Tensor::data();
 template std::uint8_t* Tensor::data();
+template BFloat16* Tensor::data();
 template const float* Tensor::data() const;
 template const double* Tensor::data() const;
 template const std::int64_t* Tensor::data() const;
 template const std::uint8_t* Tensor::data() const;
+template const BFloat16* Tensor::data() const;
 
 double Tensor::item() const {
   check(numel() == 1, "tensor: item() of a tensor of shape {}", shape().to_string());
@@ -156,11 +159,15 @@ std::vector<T> Tensor::to_vector() const {
     case DType::kUInt8:
       copy(plain.data<std::uint8_t>());
       break;
+    case DType::kBFloat16:
+      copy(plain.data<BFloat16>());
+      break;
   }
   return values;
 }
 template std::vector<float> Tensor::to_vector() const;
 template std::vector<double> Tensor::to_vector() const;
+template std::vector<BFloat16> Tensor::to_vector() const;
 template std::vector<std::int64_t> Tensor::to_vector() const;
 
 Tensor Tensor::to(DType dtype) const {
@@ -258,8 +265,7 @@ void Tensor::fill(double value) { kernels::fill(device(), value, view()); }
 
 Tensor& Tensor::set_requires_grad(bool requires_grad) {
   check(impl().node == nullptr, "autograd: only a leaf can require a gradient");
-  check(dtype() == DType::kFloat32 || dtype() == DType::kFloat64,
-        "autograd: a tensor of {} has no gradient", name_of(dtype()));
+  check(is_floating(dtype()), "autograd: a tensor of {} has no gradient", name_of(dtype()));
   impl_->requires_grad = requires_grad;
   return *this;
 }

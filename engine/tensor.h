@@ -32,7 +32,8 @@ class Tensor {
   static Tensor empty(const Shape& shape, const TensorOptions& options = {});
   static Tensor zeros(const Shape& shape, const TensorOptions& options = {});
   static Tensor full(const Shape& shape, double value, const TensorOptions& options = {});
-  // Copies `values` in row-major order; T is float, double, int64 or uint8. Throws unless they are
+  // Copies `values` in row-major order; T is float, double, int64, uint8 or
+  // BFloat16. Throws unless they are
   // shape.numel().
   template <class T>
   static Tensor of(const Shape& shape, std::span<const T> values);

@@ -56,8 +56,9 @@ struct Conv2dEpilogue {
   friend bool operator==(const Conv2dEpilogue&, const Conv2dEpilogue&) = default;
 };
 
-// Operands in the formats above; weight, bias and their gradients plain. The formula stands in
-// engine/ops/conv2d.h. Results are overwritten, but for an epilogue that adds.
+// Operands in the formats above; weight, bias and their gradients plain. float32 and float64; on
+// CUDA images may be bfloat16, beside weights, biases and gradients of these in float32. The
+// formula stands in engine/ops/conv2d.h. Results are overwritten, but for an epilogue that adds.
 inline Kernel<void(ConstView x, ConstView weight, ConstView bias, const Conv2dOptions& options,
                    const Conv2dEpilogue& epilogue, View y)>
     conv2d_forward{"conv2d_forward"};

@@ -15,8 +15,8 @@ CONCORD_HOST_DEVICE inline float normalized_value(std::uint8_t value, float mean
 }
 
 // y[n,c,h,w] = (images[n,h,w,c] / 255 - mean[c]) / deviation[c], to the bit what normalized_value
-// gives. images: uint8 [N,H,W,3], plain; y: float32 [N,3,H,W], plain or channels-last. Throws for
-// anything else.
+// gives (rounded once more where y is bfloat16). images: uint8 [N,H,W,3], plain; y: float32 or, on
+// CUDA, bfloat16 [N,3,H,W], plain or channels-last. Throws for anything else.
 inline Kernel<void(ConstView images, const std::array<float, 3>& mean,
                    const std::array<float, 3>& deviation, View y)>
     normalize_images{"normalize_images"};
@@ -28,9 +28,11 @@ inline void check_images(const ConstView& images, const View& y) {
             images.format == MemoryFormat::kPlain,
         "normalize_images: images uint8 [N,H,W,3] plain expected, not {} {} {}",
         name_of(images.dtype), from.to_string(), name_of(images.format));
-  check(y.shape == Shape({from[0], 3, from[1], from[2]}) && y.dtype == DType::kFloat32 &&
+  check(y.shape == Shape({from[0], 3, from[1], from[2]}) &&
+            (y.dtype == DType::kFloat32 || y.dtype == DType::kBFloat16) &&
             (y.format == MemoryFormat::kPlain || y.format == MemoryFormat::kChannelsLast),
-        "normalize_images: from images {}, float32 {}x3x{}x{} plain or channels-last is made, not "
+        "normalize_images: from images {}, float32 or bfloat16 {}x3x{}x{} plain or channels-last "
+        "is made, not "
         "{} {} {}",
         from.to_string(), from[0], from[1], from[2], name_of(y.dtype), y.shape.to_string(),
         name_of(y.format));

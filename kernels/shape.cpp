@@ -16,6 +16,8 @@ std::size_t size_of(DType dtype) {
       return 8;
     case DType::kUInt8:
       return 1;
+    case DType::kBFloat16:
+      return 2;
   }
   fail("unknown dtype {}", static_cast<int>(dtype));
 }
@@ -30,9 +32,17 @@ std::string_view name_of(DType dtype) {
       return "int64";
     case DType::kUInt8:
       return "uint8";
+    case DType::kBFloat16:
+      return "bfloat16";
   }
   return "unknown";
 }
+
+bool is_floating(DType dtype) {
+  return dtype == DType::kFloat32 || dtype == DType::kFloat64 || dtype == DType::kBFloat16;
+}
+
+DType compute_dtype(DType dtype) { return dtype == DType::kBFloat16 ? DType::kFloat32 : dtype; }
 
 std::string name_of(Device device) {
   return device.type == DeviceType::kCpu ? "cpu" : fmt::format("cuda:{}", device.index);

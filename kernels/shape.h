@@ -9,16 +9,22 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/bfloat16.h"
 #include "kernels/error.h"
 
 namespace concord {
 
-enum class DType : std::uint8_t { kFloat32, kFloat64, kInt64, kUInt8 };
+enum class DType : std::uint8_t { kFloat32, kFloat64, kInt64, kUInt8, kBFloat16 };
 
 // Bytes per element.
 std::size_t size_of(DType dtype);
-// "float32", "float64", "int64", "uint8".
+// "float32", "float64", "int64", "uint8", "bfloat16".
 std::string_view name_of(DType dtype);
+// Whether elements are numbers with a fraction.
+bool is_floating(DType dtype);
+// The dtype of what stands beside elements of such a one: parameters, scales, losses. float32 for
+// bfloat16, else the same.
+DType compute_dtype(DType dtype);
 
 template <class T>
 struct DTypeOf;
@@ -37,6 +43,10 @@ struct DTypeOf<std::int64_t> {
 template <>
 struct DTypeOf<std::uint8_t> {
   static constexpr DType value = DType::kUInt8;
+};
+template <>
+struct DTypeOf<BFloat16> {
+  static constexpr DType value = DType::kBFloat16;
 };
 template <class T>
 inline constexpr DType kDTypeOf = DTypeOf<T>::value;

@@ -49,7 +49,19 @@ void with_float(const AnyView& view, const char* what, Body&& body) {
   } else if (view.dtype == DType::kFloat64) {
     body(double{});
   } else {
-    fail("{}: float32 or float64 expected, tensor is {}", what, name_of(view.dtype));
+    fail("{}: float32 or float64 expected, tensor is {}{}", what, name_of(view.dtype),
+         view.dtype == DType::kBFloat16 ? ", which is computed with on CUDA devices only" : "");
+  }
+}
+
+// The same of float, double or BFloat16: for kernels that take elements as they are stored and
+// compute in Compute<T>.
+template <class AnyView, class Body>
+void with_storage(const AnyView& view, const char* what, Body&& body) {
+  if (view.dtype == DType::kBFloat16) {
+    body(BFloat16{});
+  } else {
+    with_float(view, what, body);
   }
 }
 

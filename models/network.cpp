@@ -5,6 +5,7 @@
 
 #include "engine/ops/activation.h"
 #include "engine/ops/shape.h"
+#include "engine/precision.h"
 #include "engine/text.h"
 #include "models/alexnet.h"
 #include "models/residual_block.h"
@@ -122,24 +123,29 @@ Tensor Network::run(Tensor x, std::size_t begin, std::size_t end, const Shape* i
 Tensor Network::forward(Tensor x) {
   check_images(x);
   const Shape image = x.shape();
-  return run(x.to(device()), 0, steps_.size(), &image);
+  const DType given = x.dtype();
+  x = in_network_precision(x.to(device()));
+  return convert_dtype(run(std::move(x), 0, steps_.size(), &image), given);
 }
 
 Tensor Network::features(const Tensor& images, const std::string& layer) {
   const Place place = find(layer);
   check_images(images);
-  const Tensor x = images.to(device());
+  const DType given = images.dtype();
+  const Tensor x = in_network_precision(images.to(device()));
   const Shape image = x.shape();
   if (place.before_relu) {
     Tensor h = run(x, 0, place.step, &image);
-    return dynamic_cast<ResidualBlock&>(*steps_[place.step]).before_relu(std::move(h));
+    h = dynamic_cast<ResidualBlock&>(*steps_[place.step]).before_relu(std::move(h));
+    return convert_dtype(h, given);
   }
-  if (place.inside == nullptr) return as_maps(run(x, 0, place.step + 1, &image));
+  if (place.inside == nullptr)
+    return convert_dtype(as_maps(run(x, 0, place.step + 1, &image)), given);
   const Tensor h = run(x, 0, place.step, &image);
   const Capture capture(place.inside);
   run(h, place.step, place.step + 1, &image);
   check(capture.output().defined(), "{}: layer {} was not run", arch_, layer);
-  return as_maps(capture.output());
+  return convert_dtype(as_maps(capture.output()), given);
 }
 
 Tensor Network::from_features(const Tensor& h, const std::string& layer) {
@@ -148,10 +154,10 @@ Tensor Network::from_features(const Tensor& h, const std::string& layer) {
         "{}: layer {} lies inside the residual block {}, whose rest needs more than its output; "
         "take the block's own",
         arch_, layer, step_names_[place.step]);
-  Tensor x = h.to(device());
+  Tensor x = in_network_precision(h.to(device()));
   if (place.before_relu) x = relu(x);
   if (place.step >= flat_from_ && x.shape().rank() > 2) x = flatten(x);
-  return run(std::move(x), place.step + 1, steps_.size(), nullptr);
+  return convert_dtype(run(std::move(x), place.step + 1, steps_.size(), nullptr), h.dtype());
 }
 
 std::vector<std::string> network_names() {

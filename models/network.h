@@ -12,7 +12,8 @@ namespace concord {
 
 // A classifier as a row of steps, each a module (or a residual block), so that it can be run up to
 // a layer and on from it. Images are [N,3,H,W] of any size that its windows allow; too small a one
-// is an error that names the layer and the size. Inputs are brought to the network's device.
+// is an error that names the layer and the size. Inputs are brought to the network's device
+// and precision (engine/precision.h), results come in their dtype.
 class Network : public Module {
  public:
   const std::string& arch() const { return arch_; }

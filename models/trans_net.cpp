@@ -4,6 +4,7 @@
 #include "engine/ops/activation.h"
 #include "engine/ops/arithmetic.h"
 #include "engine/ops/shape.h"
+#include "engine/precision.h"
 
 namespace concord {
 namespace {
@@ -103,14 +104,15 @@ Tensor TransNet::normalized_input(const Tensor& x, bool training) {
 // x <- x / s(x);  h <- W_0 x;  h <- W_i (x + p_{i-1} relu(h / s(h))) for i = 1 .. K-1;  y = h
 Tensor TransNet::forward(Tensor given) {
   check_input(given);
-  const Tensor x = normalized_input(given.to(device()), training());
+  const DType dtype = given.dtype();
+  const Tensor x = normalized_input(in_network_precision(given.to(device())), training());
   const Tensor p = options_.orders > 1 ? gates() : Tensor();
   Tensor h = (*linear_[0])(x);
   for (std::int64_t i = 1; i < options_.orders; ++i) {
     const Tensor s = scale_of(h, i - 1, training());
     h = (*linear_[static_cast<std::size_t>(i)])(gated_stage(x, h, s, gate(p, i - 1)));
   }
-  return h;
+  return convert_dtype(h, dtype);
 }
 
 Orders TransNet::disentangle(const Tensor& given) {

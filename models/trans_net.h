@@ -53,11 +53,13 @@ class TransNet : public Module {
   const Tensor& gate_logits() const { return q_; }
   // One forward pass that records the ReLU masks and scales, then the K linear replays with these
   // frozen: x(k) enters at W_{K-1-k} and passes the last k gates. No gradients; evaluation mode
-  // statistics, whatever the mode.
+  // statistics, whatever the mode. In the dtype of x whatever the precision: orders that are
+  // rounded would not add up to y.
   Orders disentangle(const Tensor& x);
 
  protected:
-  // y of x [N,channels_in,H,W]. Throws for other channels, and for an instance norm on maps of one
+  // y of x [N,channels_in,H,W], computed in the precision that is chosen (engine/precision.h), in
+  // the dtype of x. Throws for other channels, and for an instance norm on maps of one
   // pixel, where nothing would be left of them.
   Tensor forward(Tensor x) override;
 

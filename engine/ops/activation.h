@@ -1,5 +1,6 @@
 #pragma once
-// Activations: elementwise, any shape and memory format, float32 and float64, differentiable.
+// Activations: elementwise, any shape and memory format, float32 and float64 (on CUDA bfloat16
+// too), differentiable.
 
 #include "engine/tensor.h"
 

@@ -64,7 +64,7 @@ Tensor scale(const Tensor& a, double factor) {
 
 // dL/da_i = dL/dy
 Tensor sum(const Tensor& a) {
-  Tensor y = Tensor::empty({}, {a.dtype(), a.device()});
+  Tensor y = Tensor::empty({}, {compute_dtype(a.dtype()), a.device()});
   kernels::sum(a.device(), a.view(), y.view());
   return record("sum", y, {a},
                 [shape = a.shape(), options = a.options()](Tensor dy) -> std::vector<Tensor> {

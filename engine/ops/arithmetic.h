@@ -1,6 +1,7 @@
 #pragma once
-// Elementwise arithmetic and full reductions on float32 and float64 tensors. All are
-// differentiable. Operands of different memory formats are brought to the format of the first.
+// Elementwise arithmetic and full reductions on float32 and float64 tensors, and on
+// bfloat16 ones on CUDA (their sum is float32). All are differentiable. Operands of different
+// memory formats are brought to the format of the first.
 
 #include "engine/tensor.h"
 

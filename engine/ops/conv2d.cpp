@@ -42,7 +42,8 @@ void check_operands(const Tensor& x, const Tensor& weight, const Tensor& bias,
   check(!bias.defined() || bias.shape() == Shape{weight.dim(0)},
         "conv2d: bias of shape {}, weight expects {} values {}",
         bias.defined() ? bias.shape().to_string() : "", weight.dim(0), both);
-  check(x.dtype() == weight.dtype() && (!bias.defined() || bias.dtype() == x.dtype()),
+  check(weight.dtype() == compute_dtype(x.dtype()) &&
+            (!bias.defined() || bias.dtype() == weight.dtype()),
         "conv2d: input is {}, weight is {}{} {}", name_of(x.dtype()), name_of(weight.dtype()),
         bias.defined() ? fmt::format(", bias is {}", name_of(bias.dtype())) : "", both);
 }
@@ -101,7 +102,7 @@ Tensor conv2d(const Tensor& given, const Tensor& weight, const Tensor& bias,
                   Tensor dx;
                   Tensor d_weight;
                   Tensor d_bias;
-                  const TensorOptions plain{dy.dtype(), dy.device()};
+                  const TensorOptions plain{compute_dtype(dy.dtype()), dy.device()};
                   if (saved_x.defined()) {
                     d_weight = Tensor::empty(weight_shape, plain);
                     if (bias_wanted) d_bias = Tensor::empty({weight_shape[0]}, plain);

@@ -10,9 +10,10 @@ namespace concord {
 //       weight[o,c,r,s] * x[n, g*C/groups + c, i*stride - padding + r*dilation, j*... + s*...]
 // with g = o / (O/groups) and x zero outside. Output height
 //   floor((H + 2 padding - dilation (R - 1) - 1) / stride) + 1, width likewise.
-// float32 or float64. On the CPU x is brought to the format that the convolution wants, and y comes
-// in the one it makes: between convolutions no conversion is left.
-// Throws on disagreeing shapes and on an empty output, quoting both shapes.
+// float32 or float64, or on CUDA x and y in bfloat16 beside float32 parameters. On the CPU x is
+// brought to the format that the convolution wants, and y comes in the one it makes: between
+// convolutions no conversion is left. Throws on disagreeing shapes and on an empty output, quoting
+// both shapes.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
               const Conv2dOptions& options = {});
 

@@ -15,7 +15,7 @@ Tensor scale_of(const char* operation, const Tensor& v, bool per_sample) {
   Tensor mean = Tensor::empty(shape, {DType::kFloat64, v.device()});
   Tensor variance = empty_like(mean);
   kernels::mean_and_variance(v.device(), v.view(), mean.view(), variance.view());
-  Tensor s = Tensor::empty(shape, {v.dtype(), v.device()});
+  Tensor s = Tensor::empty(shape, {compute_dtype(v.dtype()), v.device()});
   kernels::scale_from_variance(v.device(), std::as_const(variance).view(),
                                v.numel() / shape.numel(), s.view());
   return s;
@@ -25,9 +25,10 @@ void check_scale(const char* operation, const Tensor& v, const Tensor& s) {
   check(v.shape().rank() >= 2, "{}: maps [N,C,H,W] expected, the tensor has shape {}", operation,
         v.shape().to_string());
   const bool fits = s.shape() == Shape{v.dim(1)} || s.shape() == Shape{v.dim(0), v.dim(1)};
-  check(fits && s.dtype() == v.dtype(),
-        "{}: the scale of maps {} {} must be [N,C] or [C] of their dtype, it is {} {}", operation,
-        v.shape().to_string(), name_of(v.dtype()), s.shape().to_string(), name_of(s.dtype()));
+  check(fits && s.dtype() == compute_dtype(v.dtype()),
+        "{}: the scale of maps {} {} must be [N,C] or [C] of {}, it is {} {}", operation,
+        v.shape().to_string(), name_of(v.dtype()), name_of(compute_dtype(v.dtype())),
+        s.shape().to_string(), name_of(s.dtype()));
 }
 
 void check_stage(const char* operation, const Tensor& x, const Tensor& h, const Tensor& s,
@@ -36,9 +37,9 @@ void check_stage(const char* operation, const Tensor& x, const Tensor& h, const 
         operation, x.shape().to_string(), name_of(x.dtype()), h.shape().to_string(),
         name_of(h.dtype()));
   check_scale(operation, h, s);
-  check(p.numel() == 1 && p.dtype() == x.dtype(),
-        "{}: a gate of one {} element expected, p is {} {}", operation, name_of(x.dtype()),
-        p.shape().to_string(), name_of(p.dtype()));
+  check(p.numel() == 1 && p.dtype() == compute_dtype(x.dtype()),
+        "{}: a gate of one {} element expected, p is {} {}", operation,
+        name_of(compute_dtype(x.dtype())), p.shape().to_string(), name_of(p.dtype()));
 }
 
 }  // namespace

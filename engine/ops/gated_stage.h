@@ -1,7 +1,8 @@
 #pragma once
 // The Trans-Net's own operations. Source: Liang et al., Knowledge Consistency between Neural
 // Networks and Beyond, ICLR 2020, section 3, in the form of its published code. Any memory format,
-// float32 or float64; maps x, h [N,C,H,W].
+// float32 or float64, or on CUDA bfloat16 maps beside float32 scales and gates; maps x, h
+// [N,C,H,W].
 
 #include <vector>
 

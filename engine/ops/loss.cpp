@@ -19,7 +19,9 @@ void check_logits(const char* operation, const Tensor& logits) {
         operation, logits.shape().to_string());
 }
 
-Tensor scalar_like(const Tensor& x) { return Tensor::empty({}, {x.dtype(), x.device()}); }
+Tensor scalar_like(const Tensor& x) {
+  return Tensor::empty({}, {compute_dtype(x.dtype()), x.device()});
+}
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 #pragma once
-// Losses: scalars, averaged as stated; float32 or float64.
+// Losses: scalars, averaged as stated; float32 or float64, and float32 of bfloat16 operands (on
+// CUDA).
 
 #include "engine/tensor.h"
 

@@ -17,7 +17,7 @@ void check_arguments(const char* operation, const Tensor& x, const Tensor& weigh
         x.shape().to_string());
   if (!weight.defined()) return;
   for (const Tensor* parameter : {&weight, &bias}) {
-    check(parameter->shape() == Shape{x.dim(1)} && parameter->dtype() == x.dtype(),
+    check(parameter->shape() == Shape{x.dim(1)} && parameter->dtype() == compute_dtype(x.dtype()),
           "{}: input {} {} has {} channels, {} is {} {}", operation, x.shape().to_string(),
           name_of(x.dtype()), x.dim(1), parameter == &weight ? "weight" : "bias",
           parameter->shape().to_string(), name_of(parameter->dtype()));
@@ -57,7 +57,7 @@ kernels::NormArguments arguments_of(const Saved& saved) {
 // The gradients of {x, weight, bias, residual}.
 std::vector<Tensor> backward(const Saved& saved, Tensor dy) {
   const kernels::ConstView from = dy.view();
-  const TensorOptions options{dy.dtype(), dy.device()};
+  const TensorOptions options{compute_dtype(dy.dtype()), dy.device()};
   Tensor dx, d_weight, d_bias, d_residual;
   kernels::NormGradients gradients;
   if (saved.affine_wanted) {

@@ -1,5 +1,6 @@
 #pragma once
-// Normalisations of [N,C,H,W] (or [N,C]) tensors of any memory format, float32 or float64.
+// Normalisations of [N,C,H,W] (or [N,C]) tensors of any memory format, float32 or float64, or on
+// CUDA bfloat16 beside float32 parameters and statistics.
 
 #include "engine/tensor.h"
 

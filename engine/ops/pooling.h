@@ -1,6 +1,6 @@
 #pragma once
-// Pooling of [N,C,H,W] float32 and float64 tensors, differentiable. The result is in the memory
-// format of the input.
+// Pooling of [N,C,H,W] float32 and float64 tensors (on CUDA bfloat16 too), differentiable. The
+// result is in the memory format of the input.
 
 #include "engine/tensor.h"
 #include "kernels/pooling.h"

@@ -71,6 +71,14 @@ Tensor convert_format(const Tensor& x, MemoryFormat format) {
                 [](Tensor dy) -> std::vector<Tensor> { return {std::move(dy)}; });
 }
 
+// dL/dx = dL/dy in the dtype of x
+Tensor convert_dtype(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  return record(
+      "convert_dtype", x.to(dtype), {x},
+      [from = x.dtype()](const Tensor& dy) -> std::vector<Tensor> { return {dy.to(from)}; });
+}
+
 // dL/dx = dL/dy under the shape of x
 Tensor reshape(const Tensor& x, const Shape& shape) {
   return record(

@@ -10,6 +10,8 @@ namespace concord {
 
 // x in another memory format.
 Tensor convert_format(const Tensor& x, MemoryFormat format);
+// x as another floating dtype.
+Tensor convert_dtype(const Tensor& x, DType dtype);
 // The same elements in row-major order under another shape; shares storage when x is plain.
 Tensor reshape(const Tensor& x, const Shape& shape);
 // [N, ...] -> [N, rest]

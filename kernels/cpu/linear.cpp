@@ -2,12 +2,13 @@
 
 #include <algorithm>
 
+#include "kernels/activation.h"
 #include "kernels/cpu/gemm.h"
 
 namespace concord::kernels {
 namespace {
 
-void linear_forward_cpu(ConstView x, ConstView weight, ConstView bias, View y) {
+void linear_forward_cpu(ConstView x, ConstView weight, ConstView bias, bool relu, View y) {
   const std::int64_t samples = x.shape[0];
   const std::int64_t inputs = x.shape[1];
   const std::int64_t outputs = weight.shape[0];
@@ -19,6 +20,7 @@ void linear_forward_cpu(ConstView x, ConstView weight, ConstView bias, View y) {
     }
     gemm(Factor<T>{x.as<T>(), samples, inputs}, Factor<T>{weight.as<T>(), outputs, inputs, true},
          bias ? Into::kAdd : Into::kOverwrite, y.as<T>());
+    if (relu) relu_forward(y.device, y, y);
   });
 }
 

@@ -229,8 +229,8 @@ void convert_cpu(ConstView from, View to) {
     std::memcpy(to.data, from.data, static_cast<std::size_t>(to.numel()) * 8);
     return;
   }
-  with_float(from, "convert", [&]<class From>(From) {
-    with_float(to, "convert", [&]<class To>(To) {
+  with_storage(from, "convert", [&]<class From>(From) {
+    with_storage(to, "convert", [&]<class To>(To) {
       convert_typed(from.as<From>(), from.format, to.as<To>(), to.format, to.shape);
     });
   });
@@ -241,8 +241,8 @@ void fill_cpu(double value, View to) {
     std::fill_n(to.as<std::int64_t>(), to.numel(), static_cast<std::int64_t>(value));
     return;
   }
-  with_float(to, "fill",
-             [&]<class T>(T) { std::fill_n(to.as<T>(), to.numel(), static_cast<T>(value)); });
+  with_storage(to, "fill",
+               [&]<class T>(T) { std::fill_n(to.as<T>(), to.numel(), static_cast<T>(value)); });
 }
 
 const Registration registrations[] = {

@@ -31,13 +31,13 @@ struct SigmoidBackward {
 
 template <class Function>
 void map_unary(ConstView x, View y) {
-  kernels::with_float(x, "activation", [&]<class T>(T) {
+  kernels::with_storage(x, "activation", [&]<class T>(T) {
     map_elements(x.as<T>(), y.as<T>(), x.numel(), Function{});
   });
 }
 template <class Function>
 void map_binary(ConstView a, ConstView b, View result) {
-  kernels::with_float(a, "activation", [&]<class T>(T) {
+  kernels::with_storage(a, "activation", [&]<class T>(T) {
     map_elements(a.as<T>(), b.as<T>(), result.as<T>(), a.numel(), Function{});
   });
 }

@@ -32,32 +32,34 @@ template <class T>
 struct NotFinite {
   const T* values;
   __device__ double operator()(std::int64_t i) const {
-    return values[i] - values[i] == T(0) ? 0.0 : 1.0;
+    const auto value = static_cast<Compute<T>>(values[i]);
+    return value - value == 0 ? 0.0 : 1.0;
   }
 };
 
 template <class Function>
 void map_binary(ConstView a, ConstView b, View result) {
-  kernels::with_float(a, "arithmetic", [&]<class T>(T) {
+  kernels::with_storage(a, "arithmetic", [&]<class T>(T) {
     map_elements(a.as<T>(), b.as<T>(), result.as<T>(), a.numel(), Function{});
   });
 }
 
 void scale_cuda(ConstView a, double factor, View result) {
-  kernels::with_float(a, "scale", [&]<class T>(T) {
-    map_elements(a.as<T>(), result.as<T>(), a.numel(), Scale<T>{static_cast<T>(factor)});
+  kernels::with_storage(a, "scale", [&]<class T>(T) {
+    map_elements(a.as<T>(), result.as<T>(), a.numel(),
+                 Scale<Compute<T>>{static_cast<Compute<T>>(factor)});
   });
 }
 
 void sum_cuda(ConstView a, View result) {
-  kernels::with_float(a, "sum", [&]<class T>(T) {
-    sum_elements(a.numel(), Element<T>{a.as<T>()}, Identity{}, result.as<T>());
+  kernels::with_storage(a, "sum", [&]<class T>(T) {
+    sum_elements(a.numel(), Element<T>{a.as<T>()}, Identity{}, result.as<Compute<T>>());
   });
 }
 
 bool all_finite_cuda(ConstView a) {
   double found = 0;
-  kernels::with_float(a, "all_finite", [&]<class T>(T) {
+  kernels::with_storage(a, "all_finite", [&]<class T>(T) {
     const Scratch count(sizeof(double));
     sum_elements(a.numel(), NotFinite<T>{a.as<T>()}, Identity{}, count.as<double>());
     kernels::copy_to_host(a.device, &found, count.as<double>(), sizeof(double));

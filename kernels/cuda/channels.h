@@ -57,12 +57,8 @@ ChannelSweep plan_sweep(const ConstView& view, bool per_sample, bool aligned, bo
 template <class T>
 struct WideElements {
   std::int64_t begin;
-  __device__ Pack<T> load(const T* from) const {
-    return *reinterpret_cast<const Pack<T>*>(from + begin);
-  }
-  __device__ void store(T* to, const Pack<T>& values) const {
-    *reinterpret_cast<Pack<T>*>(to + begin) = values;
-  }
+  __device__ Values<T> load(const T* from) const { return load_pack(from + begin, 0); }
+  __device__ void store(T* to, const Values<T>& values) const { store_pack(to + begin, 0, values); }
   __device__ bool has(int) const { return true; }
 };
 template <class T>
@@ -70,15 +66,15 @@ struct StridedElements {
   std::int64_t begin;
   std::int64_t stride;
   int count;
-  __device__ Pack<T> load(const T* from) const {
-    Pack<T> values;
+  __device__ Values<T> load(const T* from) const {
+    Values<T> values;
     for (int k = 0; k < Pack<T>::kSize; ++k)
-      values.v[k] = k < count ? from[begin + k * stride] : T(0);
+      values.v[k] = k < count ? static_cast<Compute<T>>(from[begin + k * stride]) : 0;
     return values;
   }
-  __device__ void store(T* to, const Pack<T>& values) const {
+  __device__ void store(T* to, const Values<T>& values) const {
     for (int k = 0; k < Pack<T>::kSize; ++k)
-      if (k < count) to[begin + k * stride] = values.v[k];
+      if (k < count) to[begin + k * stride] = static_cast<T>(values.v[k]);
   }
   __device__ bool has(int k) const { return k < count; }
 };

@@ -1,8 +1,9 @@
 // Convolutions by cuDNN. A pass is prepared once per shape (descriptors, algorithm, workspace) and
 // kept.
 //
-// With TF32 images are channels-last, as tensor cores want them, and the weight is brought to that
-// order for each call (it is small beside the images); in float32 images stay plain.
+// With TF32 and in bfloat16 images are channels-last, as tensor cores want them, and the weight is
+// brought to that order (and rounded) for each call: it is small beside the images. In float32
+// images stay plain. Products are accumulated in float32.
 
 #include "kernels/conv2d.h"
 
@@ -79,11 +80,18 @@ struct Plan {
   TensorDescriptor y;
   ConvolutionDescriptor convolution;
   typename Pass::Algorithm algorithm = {};
+  bool fuses = true;  // until cuDNN says that it cannot, of a forward pass with bias and relu
 };
+
+cudnnDataType_t data_type(DType dtype) {
+  return dtype == DType::kFloat64    ? CUDNN_DATA_DOUBLE
+         : dtype == DType::kBFloat16 ? CUDNN_DATA_BFLOAT16
+                                     : CUDNN_DATA_FLOAT;
+}
 
 template <class Pass>
 void describe(const Setup& setup, Plan<Pass>& plan) {
-  const auto type = setup.dtype == DType::kFloat64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
+  const cudnnDataType_t type = data_type(setup.dtype);
   const auto layout = setup.format == MemoryFormat::kPlain ? CUDNN_TENSOR_NCHW : CUDNN_TENSOR_NHWC;
   const auto size = [&](std::int64_t value) { return narrow(value, setup); };
   const std::string about = setup.to_string();
@@ -99,16 +107,18 @@ void describe(const Setup& setup, Plan<Pass>& plan) {
                                          size(w[2]), size(w[3])),
               "cudnnSetFilter4dDescriptor", about);
   const Conv2dOptions& o = setup.options;
-  check_cudnn(cudnnSetConvolution2dDescriptor(
-                  plan.convolution.get(), size(o.padding.height), size(o.padding.width),
-                  size(o.stride.height), size(o.stride.width), size(o.dilation.height),
-                  size(o.dilation.width), CUDNN_CROSS_CORRELATION, type),
+  check_cudnn(cudnnSetConvolution2dDescriptor(plan.convolution.get(), size(o.padding.height),
+                                              size(o.padding.width), size(o.stride.height),
+                                              size(o.stride.width), size(o.dilation.height),
+                                              size(o.dilation.width), CUDNN_CROSS_CORRELATION,
+                                              data_type(compute_dtype(setup.dtype))),
               "cudnnSetConvolution2dDescriptor", about);
   check_cudnn(cudnnSetConvolutionGroupCount(plan.convolution.get(), size(o.groups)),
               "cudnnSetConvolutionGroupCount", about);
-  const bool tensor_cores = kernels::precision() == Precision::kTf32;
-  check_cudnn(cudnnSetConvolutionMathType(plan.convolution.get(),
-                                          tensor_cores ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH),
+  const cudnnMathType_t math = setup.dtype == DType::kBFloat16            ? CUDNN_TENSOR_OP_MATH
+                               : kernels::precision() == Precision::kTf32 ? CUDNN_DEFAULT_MATH
+                                                                          : CUDNN_FMA_MATH;
+  check_cudnn(cudnnSetConvolutionMathType(plan.convolution.get(), math),
               "cudnnSetConvolutionMathType", about);
 }
 
@@ -206,7 +216,7 @@ PlanKey key_of(const Setup& setup) {
 }
 
 template <class Pass>
-const Plan<Pass>& plan_for(const Setup& setup, const Buffers& buffers) {
+Plan<Pass>& plan_for(const Setup& setup, const Buffers& buffers) {
   constexpr std::size_t kMostPlans = 1024;
   thread_local std::map<PlanKey, Plan<Pass>> plans;
   const PlanKey key = key_of(setup);
@@ -219,28 +229,31 @@ const Plan<Pass>& plan_for(const Setup& setup, const Buffers& buffers) {
   return plans.emplace(key, std::move(plan)).first->second;
 }
 
-// The weight as cuDNN wants it beside such images: itself, or a copy in channels-last order.
+// The weight (or its gradient) as cuDNN wants it beside such images: itself, or a copy in their
+// order and dtype.
 class OrderedWeight {
  public:
-  explicit OrderedWeight(const ConstView& weight, MemoryFormat format)
-      : ordered_(weight), scratch_(bytes_of(weight, format)) {
-    if (format == MemoryFormat::kPlain) return;
-    ordered_.format = format;
-    ordered_.data = scratch_.as<void>();
+  OrderedWeight(const ConstView& weight, const Setup& setup)
+      : given_(weight),
+        is_copy_(setup.format != MemoryFormat::kPlain || setup.dtype != weight.dtype),
+        scratch_(is_copy_ ? static_cast<std::size_t>(weight.numel()) * size_of(setup.dtype) : 0),
+        ordered_{is_copy_ ? scratch_.as<void>() : const_cast<void*>(weight.data), setup.dtype,
+                 setup.format, weight.device, weight.shape} {}
+  // The given weight, in the copy.
+  void fill() const {
+    if (is_copy_) kernels::convert(given_.device, given_, ordered_);
   }
-  View view() const {
-    return {const_cast<void*>(ordered_.data), ordered_.dtype, ordered_.format, ordered_.device,
-            ordered_.shape};
+  // The copy, into the gradient that was given.
+  void store(const View& gradient) const {
+    if (is_copy_) kernels::convert(gradient.device, ordered_, gradient);
   }
+  void* data() const { return ordered_.data; }
 
  private:
-  static std::size_t bytes_of(const ConstView& weight, MemoryFormat format) {
-    return format == MemoryFormat::kPlain
-               ? 0
-               : static_cast<std::size_t>(weight.numel()) * size_of(weight.dtype);
-  }
-  ConstView ordered_;
+  ConstView given_;
+  bool is_copy_;
   Scratch scratch_;
+  View ordered_;
 };
 
 Setup setup_of(const ConstView& x, const ConstView& weight, const ConstView& y,
@@ -249,8 +262,9 @@ Setup setup_of(const ConstView& x, const ConstView& weight, const ConstView& y,
             (x.format == MemoryFormat::kPlain || x.format == MemoryFormat::kChannelsLast),
         "conv2d: cuDNN takes plain or channels-last images, both the same; they are {} and {}",
         name_of(x.format), name_of(y.format));
-  check(x.dtype == weight.dtype && x.dtype == y.dtype, "conv2d: operands are {}, {} and {}",
-        name_of(x.dtype), name_of(weight.dtype), name_of(y.dtype));
+  check(weight.dtype == compute_dtype(x.dtype) && x.dtype == y.dtype,
+        "conv2d: images are {} and {}, the weight is {}", name_of(x.dtype), name_of(y.dtype),
+        name_of(weight.dtype));
   return {x.shape, weight.shape, y.shape, x.format, x.dtype, options};
 }
 
@@ -270,24 +284,60 @@ struct Factor {
 
 Conv2dFormats conv2d_formats_cuda(const Shape&, MemoryFormat, DType dtype, const Shape&,
                                   const Conv2dOptions&) {
-  if (dtype != DType::kFloat32 || kernels::precision() == Precision::kFloat32) return {};
+  const bool tensor_cores = dtype == DType::kBFloat16 ||
+                            (dtype == DType::kFloat32 && kernels::precision() == Precision::kTf32);
+  if (!tensor_cores) return {};
   return {MemoryFormat::kChannelsLast, MemoryFormat::kChannelsLast};
+}
+
+// y = relu(x * weight [+ y] + bias) in one call. False where cuDNN has none for the plan.
+bool forward_fused(Plan<Forward>& plan, const Setup& setup, const ConstView& x,
+                   const OrderedWeight& weight, const ConstView& bias, bool add, const View& y) {
+  const TensorDescriptor of_bias;
+  check_cudnn(cudnnSetTensor4dDescriptor(of_bias.get(), CUDNN_TENSOR_NCHW, data_type(setup.dtype),
+                                         1, narrow(bias.numel(), setup), 1, 1),
+              "cudnnSetTensor4dDescriptor", setup.to_string());
+  const ActivationDescriptor relu;
+  check_cudnn(
+      cudnnSetActivationDescriptor(relu.get(), CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN, 0),
+      "cudnnSetActivationDescriptor");
+  const bool is_rounded = bias.dtype != setup.dtype;
+  const Scratch rounded(is_rounded ? static_cast<std::size_t>(bias.numel()) * size_of(setup.dtype)
+                                   : 0);
+  if (is_rounded)
+    kernels::convert(bias.device, bias,
+                     View{rounded.as<void>(), setup.dtype, bias.format, bias.device, bias.shape});
+  const Scratch workspace(plan.algorithm.memory);
+  const Factor one(1, setup.dtype);
+  const Factor kept(add ? 1 : 0, setup.dtype);
+  const cudnnStatus_t status = cudnnConvolutionBiasActivationForward(
+      cudnn(), one.get(), plan.x.get(), x.data, plan.weight.get(), weight.data(),
+      plan.convolution.get(), plan.algorithm.algo, workspace.as<void>(), plan.algorithm.memory,
+      kept.get(), plan.y.get(), y.data, of_bias.get(), is_rounded ? rounded.as<void>() : bias.data,
+      relu.get(), plan.y.get(), y.data);
+  if (status == CUDNN_STATUS_NOT_SUPPORTED) return false;
+  check_cudnn(status, "cudnnConvolutionBiasActivationForward", setup.to_string());
+  return true;
 }
 
 void conv2d_forward_cuda(ConstView x, ConstView weight, ConstView bias,
                          const Conv2dOptions& options, const Conv2dEpilogue& epilogue, View y) {
   if (y.numel() == 0) return;
   const Setup setup = setup_of(x, weight, y, options);
-  const OrderedWeight ordered(weight, setup.format);
-  if (setup.format != MemoryFormat::kPlain) kernels::convert(weight.device, weight, ordered.view());
-  const Plan<Forward>& plan = plan_for<Forward>(setup, {x.data, ordered.view().data, y.data});
+  const OrderedWeight ordered(weight, setup);
+  ordered.fill();
+  Plan<Forward>& plan = plan_for<Forward>(setup, {x.data, ordered.data(), y.data});
+  if (epilogue.relu && bias && plan.fuses && setup.dtype != DType::kFloat64) {
+    plan.fuses = forward_fused(plan, setup, x, ordered, bias, epilogue.add, y);
+    if (plan.fuses) return;
+  }
   const Scratch workspace(plan.algorithm.memory);
   const Factor one(1, setup.dtype);
   const Factor kept(epilogue.add ? 1 : 0, setup.dtype);
   check_cudnn(cudnnConvolutionForward(cudnn(), one.get(), plan.x.get(), x.data, plan.weight.get(),
-                                      ordered.view().data, plan.convolution.get(),
-                                      plan.algorithm.algo, workspace.as<void>(),
-                                      plan.algorithm.memory, kept.get(), plan.y.get(), y.data),
+                                      ordered.data(), plan.convolution.get(), plan.algorithm.algo,
+                                      workspace.as<void>(), plan.algorithm.memory, kept.get(),
+                                      plan.y.get(), y.data),
               Forward::kName, setup.to_string());
   add_bias(y, bias, epilogue.relu);
 }
@@ -296,15 +346,15 @@ void conv2d_backward_data_cuda(ConstView dy, ConstView weight, const Conv2dOptio
                                View dx) {
   if (dx.numel() == 0) return;
   const Setup setup = setup_of(dx, weight, dy, options);
-  const OrderedWeight ordered(weight, setup.format);
-  if (setup.format != MemoryFormat::kPlain) kernels::convert(weight.device, weight, ordered.view());
+  const OrderedWeight ordered(weight, setup);
+  ordered.fill();
   const Plan<BackwardData>& plan =
-      plan_for<BackwardData>(setup, {ordered.view().data, dy.data, dx.data});
+      plan_for<BackwardData>(setup, {ordered.data(), dy.data, dx.data});
   const Scratch workspace(plan.algorithm.memory);
   const Factor one(1, setup.dtype);
   const Factor zero(0, setup.dtype);
   check_cudnn(cudnnConvolutionBackwardData(
-                  cudnn(), one.get(), plan.weight.get(), ordered.view().data, plan.y.get(), dy.data,
+                  cudnn(), one.get(), plan.weight.get(), ordered.data(), plan.y.get(), dy.data,
                   plan.convolution.get(), plan.algorithm.algo, workspace.as<void>(),
                   plan.algorithm.memory, zero.get(), plan.x.get(), dx.data),
               BackwardData::kName, setup.to_string());
@@ -320,19 +370,18 @@ void conv2d_backward_weights_cuda(ConstView x, ConstView dy, const Conv2dOptions
     return;
   }
   const Setup setup = setup_of(x, d_weight, dy, options);
-  const OrderedWeight ordered(d_weight, setup.format);
+  const OrderedWeight ordered(d_weight, setup);
   const Plan<BackwardWeights>& plan =
-      plan_for<BackwardWeights>(setup, {x.data, dy.data, ordered.view().data});
+      plan_for<BackwardWeights>(setup, {x.data, dy.data, ordered.data()});
   const Scratch workspace(plan.algorithm.memory);
   const Factor one(1, setup.dtype);
   const Factor zero(0, setup.dtype);
   check_cudnn(cudnnConvolutionBackwardFilter(cudnn(), one.get(), plan.x.get(), x.data, plan.y.get(),
                                              dy.data, plan.convolution.get(), plan.algorithm.algo,
                                              workspace.as<void>(), plan.algorithm.memory,
-                                             zero.get(), plan.weight.get(), ordered.view().data),
+                                             zero.get(), plan.weight.get(), ordered.data()),
               BackwardWeights::kName, setup.to_string());
-  if (setup.format != MemoryFormat::kPlain)
-    kernels::convert(d_weight.device, ordered.view(), d_weight);
+  ordered.store(d_weight);
   if (d_bias) sum_per_channel(dy, d_bias);
 }
 

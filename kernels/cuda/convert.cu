@@ -156,8 +156,8 @@ void convert_cuda(ConstView from, View to) {
   // A matrix of one row or one column is its own transpose.
   const bool is_rearranged =
       from.format != to.format && from.shape[1] > 1 && from.shape[2] * from.shape[3] > 1;
-  kernels::with_float(from, "convert", [&]<class From>(From) {
-    kernels::with_float(to, "convert", [&]<class To>(To) {
+  kernels::with_storage(from, "convert", [&]<class From>(From) {
+    kernels::with_storage(to, "convert", [&]<class To>(To) {
       if (is_rearranged) {
         const std::int64_t channels = from.shape[1];
         const std::int64_t spatial = from.shape[2] * from.shape[3];
@@ -198,7 +198,7 @@ void fill_cuda(double value, View to) {
     fill_elements<std::int64_t>(value, to);
     return;
   }
-  kernels::with_float(to, "fill", [&]<class T>(T) { fill_elements<T>(value, to); });
+  kernels::with_storage(to, "fill", [&]<class T>(T) { fill_elements<T>(value, to); });
 }
 
 const kernels::Registration registrations[] = {

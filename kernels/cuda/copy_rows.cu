@@ -77,6 +77,7 @@ void copy_rows_cuda(const void* from, std::size_t from_pitch, void* to, std::siz
   const auto copy = bits % 16 == 0  ? copy_words<uint4>
                     : bits % 8 == 0 ? copy_words<uint2>
                     : bits % 4 == 0 ? copy_words<unsigned>
+                    : bits % 2 == 0 ? copy_words<std::uint16_t>
                                     : copy_words<unsigned char>;
   copy(from, from_pitch, to, to_pitch, row_bytes, rows);
 }

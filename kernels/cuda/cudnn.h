@@ -38,6 +38,9 @@ using TensorDescriptor =
     CudnnObject<cudnnTensorDescriptor_t, cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor>;
 using FilterDescriptor =
     CudnnObject<cudnnFilterDescriptor_t, cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor>;
+using ActivationDescriptor =
+    CudnnObject<cudnnActivationDescriptor_t, cudnnCreateActivationDescriptor,
+                cudnnDestroyActivationDescriptor>;
 using ConvolutionDescriptor =
     CudnnObject<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor,
                 cudnnDestroyConvolutionDescriptor>;

@@ -26,18 +26,18 @@ struct Mask {
   std::uint64_t seed;
   std::uint64_t offset;
   std::uint32_t dropped_below;  // of the 24 bits that make a uniform_float
-  T factor;
+  Compute<T> factor;
 
   __device__ random::PhiloxBlock draw(std::int64_t block) const {
     return random::philox(seed, offset, static_cast<std::uint64_t>(block));
   }
   __device__ T apply(std::uint32_t word, T x) const {
-    return (word >> 8) >= dropped_below ? x * factor : T(0);
+    return static_cast<T>((word >> 8) >= dropped_below ? static_cast<Compute<T>>(x) * factor : 0);
   }
 };
 
 template <class T>
-struct alignas(16) Quad {
+struct alignas(sizeof(T) < 4 ? kWords * sizeof(T) : 16) Quad {
   T v[kWords];
 };
 
@@ -127,8 +127,8 @@ void dropout_cuda(ConstView x, double p, std::uint64_t seed, std::uint64_t offse
   if (count == 0) return;
   // u < p, with u = k 2^-24, is k < p 2^24 rounded up.
   const auto dropped_below = static_cast<std::uint32_t>(std::ceil(p * 0x1.0p24));
-  kernels::with_float(x, "dropout", [&]<class T>(T) {
-    const Mask<T> mask{seed, offset, dropped_below, static_cast<T>(1.0 / (1.0 - p))};
+  kernels::with_storage(x, "dropout", [&]<class T>(T) {
+    const Mask<T> mask{seed, offset, dropped_below, static_cast<Compute<T>>(1.0 / (1.0 - p))};
     if (x.format == MemoryFormat::kPlain)
       run_plain(mask, x.as<T>(), y.as<T>(), count);
     else

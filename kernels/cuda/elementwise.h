@@ -10,12 +10,31 @@ namespace concord::cuda {
 using kernels::ConstView;
 using kernels::View;
 
-// As many elements as a thread moves at once.
+// As many elements as a thread moves at once, as they are stored.
 template <class T>
 struct alignas(16) Pack {
   static constexpr int kSize = 16 / sizeof(T);
   T v[kSize];
 };
+// The same as they are computed with.
+template <class T>
+struct Values {
+  static constexpr int kSize = Pack<T>::kSize;
+  Compute<T> v[kSize];
+};
+template <class T>
+__device__ __forceinline__ Values<T> load_pack(const T* from, std::int64_t pack) {
+  const auto stored = reinterpret_cast<const Pack<T>*>(from)[pack];
+  Values<T> values;
+  for (int k = 0; k < Pack<T>::kSize; ++k) values.v[k] = static_cast<Compute<T>>(stored.v[k]);
+  return values;
+}
+template <class T>
+__device__ __forceinline__ void store_pack(T* to, std::int64_t pack, const Values<T>& values) {
+  Pack<T> stored;
+  for (int k = 0; k < Pack<T>::kSize; ++k) stored.v[k] = static_cast<T>(values.v[k]);
+  reinterpret_cast<Pack<T>*>(to)[pack] = stored;
+}
 
 template <class... T>
 bool are_aligned(const T*... pointers) {
@@ -27,29 +46,27 @@ template <class T, class Function>
 __global__ void map_one_kernel(const T* a, T* y, std::int64_t count, std::int64_t packs,
                                Function f) {
   for (std::int64_t i = first_item(); i < packs; i += item_stride()) {
-    const auto from = reinterpret_cast<const Pack<T>*>(a)[i];
-    Pack<T> to;
-    for (int k = 0; k < Pack<T>::kSize; ++k) to.v[k] = f(from.v[k]);
-    reinterpret_cast<Pack<T>*>(y)[i] = to;
+    Values<T> values = load_pack(a, i);
+    for (int k = 0; k < Pack<T>::kSize; ++k) values.v[k] = f(values.v[k]);
+    store_pack(y, i, values);
   }
   for (std::int64_t i = packs * Pack<T>::kSize + first_item(); i < count; i += item_stride())
-    y[i] = f(a[i]);
+    y[i] = static_cast<T>(f(static_cast<Compute<T>>(a[i])));
 }
 template <class T, class Function>
 __global__ void map_two_kernel(const T* a, const T* b, T* y, std::int64_t count, std::int64_t packs,
                                Function f) {
   for (std::int64_t i = first_item(); i < packs; i += item_stride()) {
-    const auto left = reinterpret_cast<const Pack<T>*>(a)[i];
-    const auto right = reinterpret_cast<const Pack<T>*>(b)[i];
-    Pack<T> to;
-    for (int k = 0; k < Pack<T>::kSize; ++k) to.v[k] = f(left.v[k], right.v[k]);
-    reinterpret_cast<Pack<T>*>(y)[i] = to;
+    Values<T> values = load_pack(a, i);
+    const Values<T> right = load_pack(b, i);
+    for (int k = 0; k < Pack<T>::kSize; ++k) values.v[k] = f(values.v[k], right.v[k]);
+    store_pack(y, i, values);
   }
   for (std::int64_t i = packs * Pack<T>::kSize + first_item(); i < count; i += item_stride())
-    y[i] = f(a[i], b[i]);
+    y[i] = static_cast<T>(f(static_cast<Compute<T>>(a[i]), static_cast<Compute<T>>(b[i])));
 }
 
-// `f` is an object with a __device__ operator().
+// `f` is an object with a __device__ operator() on Compute<T>.
 template <class T, class Function>
 void map_elements(const T* a, T* y, std::int64_t count, Function f) {
   if (count == 0) return;

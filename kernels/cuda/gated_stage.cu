@@ -45,7 +45,7 @@ struct Divide {
   T* y;
   template <class Elements, class Channels>
   __device__ void operator()(const Elements& elements, Channels& channels) const {
-    Pack<T> values = elements.load(v);
+    Values<T> values = elements.load(v);
     for (int k = 0; k < Pack<T>::kSize; ++k) values.v[k] *= channels.of(k);
     elements.store(y, values);
   }
@@ -60,11 +60,11 @@ struct StageForward {
   T* y;
   template <class Elements, class Channels>
   __device__ void operator()(const Elements& elements, Channels& channels) const {
-    Pack<T> values = elements.load(x);
-    const Pack<T> gated = elements.load(h);
+    Values<T> values = elements.load(x);
+    const Values<T> gated = elements.load(h);
     for (int k = 0; k < Pack<T>::kSize; ++k) {
       // Written so that the comparison with a NaN keeps it.
-      const T rectified = gated.v[k] <= T(0) ? T(0) : gated.v[k];
+      const Compute<T> rectified = gated.v[k] <= 0 ? 0 : gated.v[k];
       values.v[k] += channels.of(k) * rectified;
     }
     elements.store(y, values);
@@ -81,15 +81,16 @@ struct Frozen {
   T* y;
   template <class Elements, class Channels>
   __device__ void operator()(const Elements& elements, Channels& channels) const {
-    Pack<T> values = elements.load(v);
-    const Pack<T> gated = elements.load(h);
+    Values<T> values = elements.load(v);
+    const Values<T> gated = elements.load(h);
     for (int k = 0; k < Pack<T>::kSize; ++k)
-      values.v[k] = gated.v[k] <= T(0) ? T(0) : values.v[k] * channels.of(k);
+      values.v[k] = gated.v[k] <= 0 ? 0 : values.v[k] * channels.of(k);
     elements.store(y, values);
   }
 };
 
-// The same of dy, with the sum of dy relu(h), of products that are rounded as T; dh may be null.
+// The same of dy, with the sum of dy relu(h), of products that are rounded as Compute<T>; dh may be
+// null.
 template <class T>
 struct StageBackward {
   using Element = T;
@@ -99,11 +100,11 @@ struct StageBackward {
   T* dh;
   template <class Elements, class Channels>
   __device__ void operator()(const Elements& elements, Channels& channels) const {
-    Pack<T> values = elements.load(dy);
-    const Pack<T> gated = elements.load(h);
+    Values<T> values = elements.load(dy);
+    const Values<T> gated = elements.load(h);
     for (int k = 0; k < Pack<T>::kSize; ++k) {
-      const bool is_closed = gated.v[k] <= T(0);
-      const T g = is_closed ? T(0) : values.v[k];
+      const bool is_closed = gated.v[k] <= 0;
+      const Compute<T> g = is_closed ? 0 : values.v[k];
       // Behind a closed gate h may be infinite.
       if (!is_closed) channels.add(k, 0, static_cast<double>(g * gated.v[k]));
       values.v[k] = g * channels.of(k);
@@ -131,15 +132,16 @@ template <class Body, class... Pointers>
 void sweep_stage(const ConstView& maps, const ConstView& s, const ConstView& p, const Body& body,
                  const Pointers*... pointers) {
   using T = typename Body::Element;
+  using P = Compute<T>;
   const ChannelSweep sweep =
       plan_sweep(maps, is_per_sample(s), are_aligned(pointers...), false, Pack<T>::kSize);
-  sweep_channels(sweep, GateOverScale<T>{p ? p.as<T>() : nullptr, s.as<T>(), sweep.channels}, body,
+  sweep_channels(sweep, GateOverScale<P>{p ? p.as<P>() : nullptr, s.as<P>(), sweep.channels}, body,
                  nullptr);
 }
 
 void divide_by_scale_cuda(ConstView v, ConstView s, View y) {
   if (y.numel() == 0) return;
-  kernels::with_float(v, "divide_by_scale", [&]<class T>(T) {
+  kernels::with_storage(v, "divide_by_scale", [&]<class T>(T) {
     const Divide<T> body{v.as<T>(), y.as<T>()};
     sweep_stage(v, s, ConstView(), body, body.v, body.y);
   });
@@ -147,7 +149,7 @@ void divide_by_scale_cuda(ConstView v, ConstView s, View y) {
 
 void gated_stage_forward_cuda(ConstView x, ConstView h, ConstView s, ConstView p, View y) {
   if (y.numel() == 0) return;
-  kernels::with_float(x, "gated_stage", [&]<class T>(T) {
+  kernels::with_storage(x, "gated_stage", [&]<class T>(T) {
     const StageForward<T> body{x.as<T>(), h.as<T>(), y.as<T>()};
     sweep_stage(x, s, p, body, body.x, body.h, body.y);
   });
@@ -155,7 +157,7 @@ void gated_stage_forward_cuda(ConstView x, ConstView h, ConstView s, ConstView p
 
 void frozen_stage_cuda(ConstView v, ConstView h, ConstView s, ConstView p, View y) {
   if (y.numel() == 0) return;
-  kernels::with_float(v, "frozen_stage", [&]<class T>(T) {
+  kernels::with_storage(v, "frozen_stage", [&]<class T>(T) {
     const Frozen<T> body{v.as<T>(), h.as<T>(), y.as<T>()};
     sweep_stage(v, s, p, body, body.v, body.h, body.y);
   });
@@ -167,23 +169,24 @@ void gated_stage_backward_cuda(ConstView dy, ConstView h, ConstView s, ConstView
     if (dh) frozen_stage_cuda(dy, h, s, p, dh);
     return;
   }
-  kernels::with_float(dy, "gated_stage", [&]<class T>(T) {
+  kernels::with_storage(dy, "gated_stage", [&]<class T>(T) {
+    using P = Compute<T>;
     if (dy.numel() == 0) {
-      kernels::zero(dp.device, dp.data, sizeof(T));
+      kernels::zero(dp.device, dp.data, sizeof(P));
       return;
     }
     const StageBackward<T> body{dy.as<T>(), h.as<T>(), dh ? dh.as<T>() : nullptr};
     const ChannelSweep sweep = plan_sweep(
         dy, is_per_sample(s), are_aligned(body.dy, body.h, body.dh), true, Pack<T>::kSize);
-    const GateOverScale<T> factor{p.as<T>(), s.as<T>(), sweep.channels};
+    const GateOverScale<P> factor{p.as<P>(), s.as<P>(), sweep.channels};
     const Scratch sums(sweep.bytes_of_sums(1));
     sweep_channels(sweep, factor, body, sums.as<double>());
     // With one row, all parts are of it.
     sum_elements(
         sweep.parts() * sweep.channels,
-        SumOverScale<T>{
+        SumOverScale<P>{
             sums.as<double>(), {nullptr, factor.s, factor.channels}, sweep.parts_per_row()},
-        Identity{}, dp.as<T>());
+        Identity{}, dp.as<P>());
   });
 }
 

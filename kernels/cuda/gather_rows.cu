@@ -50,6 +50,8 @@ void gather_rows_cuda(kernels::ConstView from, std::span<const std::int64_t> row
     gather<uint4>(from, rows, to, bytes);
   else if (places % sizeof(unsigned) == 0)
     gather<unsigned>(from, rows, to, bytes);
+  else if (places % sizeof(std::uint16_t) == 0)
+    gather<std::uint16_t>(from, rows, to, bytes);
   else
     gather<std::uint8_t>(from, rows, to, bytes);
 }

@@ -1,5 +1,7 @@
-// Linear layers by cuBLASLt, whose epilogue adds the bias. Its matrices are column-major: a
-// row-major [N,I] is to it [I,N], so that y = x weight^T is y' = weight x' with weight transposed.
+// Linear layers by cuBLASLt, whose epilogue adds the bias and rectifies. Its matrices are
+// column-major: a row-major [N,I] is to it [I,N], so that y = x weight^T is y' = weight x' with
+// weight transposed. In bfloat16 weight and bias are rounded for each call; the weight's gradient
+// is stored as it was accumulated, in float32.
 
 #include "kernels/linear.h"
 
@@ -41,15 +43,18 @@ struct Product {
   std::int64_t inner = 0;
   bool transpose_a = false;
   bool transpose_b = false;
-  DType dtype = DType::kFloat32;
-  bool bias = false;  // one value a row
+  DType dtype = DType::kFloat32;         // of a and b
+  DType result_dtype = DType::kFloat32;  // which the bias has too
+  bool bias = false;                     // one value a row
+  bool relu = false;
 
   auto key() const {
-    return std::tuple(rows, columns, inner, transpose_a, transpose_b, dtype, bias,
-                      kernels::precision());
+    return std::tuple(rows, columns, inner, transpose_a, transpose_b, dtype, result_dtype, bias,
+                      relu, kernels::precision());
   }
   std::string to_string() const {
-    return fmt::format("({} x {}, {} products each, {})", rows, columns, inner, name_of(dtype));
+    return fmt::format("({} x {}, {} products each, {} into {})", rows, columns, inner,
+                       name_of(dtype), name_of(result_dtype));
   }
 };
 
@@ -78,27 +83,39 @@ void set(const MatmulDescriptor& matmul, cublasLtMatmulDescAttributes_t attribut
                "cublasLtMatmulDescSetAttribute");
 }
 
+cudaDataType_t data_type(DType dtype) {
+  return dtype == DType::kFloat64    ? CUDA_R_64F
+         : dtype == DType::kBFloat16 ? CUDA_R_16BF
+                                     : CUDA_R_32F;
+}
+
+cublasLtEpilogue_t epilogue_of(const Product& product) {
+  if (product.bias) return product.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
+  return product.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
+}
+
 Plan make_plan(const Product& product) {
   const std::string about = product.to_string();
   const bool is_double = product.dtype == DType::kFloat64;
-  const cudaDataType_t type = is_double ? CUDA_R_64F : CUDA_R_32F;
+  const cudaDataType_t type = data_type(product.dtype);
+  const bool is_tf32 = product.dtype == DType::kFloat32 && kernels::precision() == Precision::kTf32;
   const cublasComputeType_t compute = is_double ? CUBLAS_COMPUTE_64F
-                                      : kernels::precision() == Precision::kFloat32
-                                          ? CUBLAS_COMPUTE_32F
-                                          : CUBLAS_COMPUTE_32F_FAST_TF32;
+                                      : is_tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                                : CUBLAS_COMPUTE_32F;
   Plan plan;
   cublasLtMatmulDesc_t matmul = nullptr;
-  check_cublas(cublasLtMatmulDescCreate(&matmul, compute, type), "cublasLtMatmulDescCreate", about);
+  check_cublas(cublasLtMatmulDescCreate(&matmul, compute, is_double ? CUDA_R_64F : CUDA_R_32F),
+               "cublasLtMatmulDescCreate", about);
   plan.matmul.reset(matmul);
   set(plan.matmul, CUBLASLT_MATMUL_DESC_TRANSA, product.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(plan.matmul, CUBLASLT_MATMUL_DESC_TRANSB, product.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
-  if (product.bias) set(plan.matmul, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+  set(plan.matmul, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(product));
   const auto [rows, columns, inner] = std::tuple(product.rows, product.columns, product.inner);
   plan.a = product.transpose_a ? make_layout(inner, rows, type, about)
                                : make_layout(rows, inner, type, about);
   plan.b = product.transpose_b ? make_layout(columns, inner, type, about)
                                : make_layout(inner, columns, type, about);
-  plan.result = make_layout(rows, columns, type, about);
+  plan.result = make_layout(rows, columns, data_type(product.result_dtype), about);
 
   cublasLtMatmulPreference_t raw = nullptr;
   check_cublas(cublasLtMatmulPreferenceCreate(&raw), "cublasLtMatmulPreferenceCreate");
@@ -147,27 +164,52 @@ void zero(const View& view) {
                 static_cast<std::size_t>(view.numel()) * size_of(view.dtype));
 }
 
-void linear_forward_cuda(ConstView x, ConstView weight, ConstView bias, View y) {
+// A parameter in the dtype of the images beside it: itself, or a rounded copy.
+class InDType {
+ public:
+  InDType(const ConstView& given, DType dtype)
+      : is_copy_(given && given.dtype != dtype),
+        scratch_(is_copy_ ? static_cast<std::size_t>(given.numel()) * size_of(dtype) : 0),
+        data_(is_copy_ ? scratch_.as<void>() : given.data) {
+    if (is_copy_)
+      kernels::convert(given.device, given,
+                       View{scratch_.as<void>(), dtype, given.format, given.device, given.shape});
+  }
+  const void* data() const { return data_; }
+
+ private:
+  bool is_copy_;
+  Scratch scratch_;
+  const void* data_;
+};
+
+void linear_forward_cuda(ConstView x, ConstView weight, ConstView bias, bool relu, View y) {
   if (y.numel() == 0) return;
   // The epilogue has no doubles.
-  const bool with_bias = bias && x.dtype == DType::kFloat32;
+  const bool has_epilogue = x.dtype != DType::kFloat64;
+  const InDType factor(weight, x.dtype);
+  const InDType sum(has_epilogue ? bias : ConstView(), x.dtype);
   multiply({.rows = weight.shape[0],
             .columns = x.shape[0],
             .inner = x.shape[1],
             .transpose_a = true,
             .dtype = x.dtype,
-            .bias = with_bias},
-           weight.data, x.data, bias.data, y.data);
-  if (bias && !with_bias) add_bias(y, bias, false);
+            .result_dtype = x.dtype,
+            .bias = has_epilogue && bias,
+            .relu = has_epilogue && relu},
+           factor.data(), x.data, sum.data(), y.data);
+  if (!has_epilogue) add_bias(y, bias, relu);
 }
 
 void linear_backward_data_cuda(ConstView dy, ConstView weight, View dx) {
   if (dx.numel() == 0) return;
+  const InDType factor(weight, dy.dtype);
   multiply({.rows = weight.shape[1],
             .columns = dy.shape[0],
             .inner = weight.shape[0],
-            .dtype = dy.dtype},
-           weight.data, dy.data, nullptr, dx.data);
+            .dtype = dy.dtype,
+            .result_dtype = dy.dtype},
+           factor.data(), dy.data, nullptr, dx.data);
 }
 
 void linear_backward_weights_cuda(ConstView x, ConstView dy, View d_weight) {
@@ -177,7 +219,8 @@ void linear_backward_weights_cuda(ConstView x, ConstView dy, View d_weight) {
             .columns = dy.shape[1],
             .inner = x.shape[0],
             .transpose_b = true,
-            .dtype = dy.dtype},
+            .dtype = dy.dtype,
+            .result_dtype = d_weight.dtype},
            x.data, dy.data, nullptr, d_weight.data);
 }
 

@@ -40,17 +40,17 @@ struct PackOfPairs {
     constexpr int kSize = Pack<T>::kSize;
     if (i >= packs) {
       const std::int64_t k = packs * kSize + (i - packs);
-      return term(a[k], b[k]);
+      return term(static_cast<Compute<T>>(a[k]), static_cast<Compute<T>>(b[k]));
     }
-    Pack<T> left;
-    Pack<T> right;
+    Values<T> left;
+    Values<T> right;
     if (aligned) {
-      left = reinterpret_cast<const Pack<T>*>(a)[i];
-      right = reinterpret_cast<const Pack<T>*>(b)[i];
+      left = load_pack(a, i);
+      right = load_pack(b, i);
     } else {
       for (int k = 0; k < kSize; ++k) {
-        left.v[k] = a[i * kSize + k];
-        right.v[k] = b[i * kSize + k];
+        left.v[k] = static_cast<Compute<T>>(a[i * kSize + k]);
+        right.v[k] = static_cast<Compute<T>>(b[i * kSize + k]);
       }
     }
     double sum = 0;
@@ -78,14 +78,14 @@ struct SquaredError {
 
 template <class Term>
 void mean_of_pairs(ConstView a, ConstView b, View loss) {
-  kernels::with_float(a, "loss", [&]<class T>(T) {
+  kernels::with_storage(a, "loss", [&]<class T>(T) {
     const T* left = a.as<T>();
     const T* right = b.as<T>();
     const std::int64_t count = a.numel();
     const std::int64_t packs = count / Pack<T>::kSize;
     const std::int64_t items = packs + count % Pack<T>::kSize;
     sum_elements(items, PackOfPairs<T, Term>{left, right, packs, are_aligned(left, right), Term{}},
-                 Mean{static_cast<double>(count)}, loss.as<T>());
+                 Mean{static_cast<double>(count)}, loss.as<Compute<T>>());
   });
 }
 
@@ -106,31 +106,31 @@ struct SquaredErrorBackward {
 
 // da = dy kFactor / count Gradient(a, b): map_two_kernel, but that dy is read once by each thread.
 template <class T, class Gradient>
-__global__ void gradient_kernel(const T* a, const T* b, const T* dy, T* da, std::int64_t count,
-                                std::int64_t packs) {
+__global__ void gradient_kernel(const T* a, const T* b, const Compute<T>* dy, T* da,
+                                std::int64_t count, std::int64_t packs) {
+  using P = Compute<T>;
   const Gradient f;
-  const T weight =
-      static_cast<T>(Gradient::kFactor * static_cast<double>(*dy) / static_cast<double>(count));
+  const P weight =
+      static_cast<P>(Gradient::kFactor * static_cast<double>(*dy) / static_cast<double>(count));
   for (std::int64_t i = first_item(); i < packs; i += item_stride()) {
-    const auto left = reinterpret_cast<const Pack<T>*>(a)[i];
-    const auto right = reinterpret_cast<const Pack<T>*>(b)[i];
-    Pack<T> to;
-    for (int k = 0; k < Pack<T>::kSize; ++k) to.v[k] = weight * f(left.v[k], right.v[k]);
-    reinterpret_cast<Pack<T>*>(da)[i] = to;
+    Values<T> values = load_pack(a, i);
+    const Values<T> right = load_pack(b, i);
+    for (int k = 0; k < Pack<T>::kSize; ++k) values.v[k] = weight * f(values.v[k], right.v[k]);
+    store_pack(da, i, values);
   }
   for (std::int64_t i = packs * Pack<T>::kSize + first_item(); i < count; i += item_stride())
-    da[i] = weight * f(a[i], b[i]);
+    da[i] = static_cast<T>(weight * f(static_cast<P>(a[i]), static_cast<P>(b[i])));
 }
 
 template <class Gradient>
 void map_gradient(ConstView a, ConstView b, ConstView dy, View da) {
   const std::int64_t count = a.numel();
   if (count == 0) return;
-  kernels::with_float(a, "loss", [&]<class T>(T) {
+  kernels::with_storage(a, "loss", [&]<class T>(T) {
     const bool aligned = are_aligned(a.as<T>(), b.as<T>(), da.as<T>());
     const std::int64_t packs = aligned ? count / Pack<T>::kSize : 0;
     launch(gradient_kernel<T, Gradient>, strided_shape(packs > 0 ? packs : count), a.as<T>(),
-           b.as<T>(), dy.as<T>(), da.as<T>(), count, packs);
+           b.as<T>(), dy.as<Compute<T>>(), da.as<T>(), count, packs);
   });
 }
 
@@ -183,10 +183,12 @@ constexpr T kLeast = -std::numeric_limits<T>::infinity();
 
 // The greatest element of a row.
 template <class Threads, class T>
-__device__ T row_max(const T* row, std::int64_t columns) {
-  T most = kLeast<T>;
-  for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount)
-    most = row[m] <= most ? most : row[m];  // takes a NaN, which warp_max keeps
+__device__ Compute<T> row_max(const T* row, std::int64_t columns) {
+  Compute<T> most = kLeast<Compute<T>>;
+  for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount) {
+    const auto value = static_cast<Compute<T>>(row[m]);
+    most = value <= most ? most : value;  // takes a NaN, which warp_max keeps
+  }
   return Threads::max(most);
 }
 
@@ -194,13 +196,14 @@ template <class T, bool kWholeBlock>
 __global__ void cross_entropy_kernel(const T* logits, const std::int64_t* labels, std::int64_t rows,
                                      std::int64_t columns, double* log_sum, double* partial) {
   using Threads = RowThreads<kWholeBlock>;
+  using P = Compute<T>;
   double loss[1] = {0};
   for (std::int64_t n = Threads::first_row(); n < rows; n += Threads::row_stride()) {
     const T* row = logits + n * columns;
-    const T most = row_max<Threads>(row, columns);
+    const P most = row_max<Threads>(row, columns);
     double sum[1] = {0};
     for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount)
-      sum[0] += static_cast<double>(static_cast<T>(exp(row[m] - most)));
+      sum[0] += static_cast<double>(static_cast<P>(exp(static_cast<P>(row[m]) - most)));
     Threads::sum(sum);
     if (Threads::rank() == 0) {
       const std::int64_t label = labels[n];
@@ -216,18 +219,20 @@ __global__ void cross_entropy_kernel(const T* logits, const std::int64_t* labels
 
 template <class T, bool kWholeBlock>
 __global__ void cross_entropy_backward_kernel(const T* logits, const std::int64_t* labels,
-                                              const double* log_sum, const T* dy, std::int64_t rows,
-                                              std::int64_t columns, T* dx) {
+                                              const double* log_sum, const Compute<T>* dy,
+                                              std::int64_t rows, std::int64_t columns, T* dx) {
   using Threads = RowThreads<kWholeBlock>;
-  const T weight = static_cast<T>(static_cast<double>(*dy) / static_cast<double>(rows));
+  using P = Compute<T>;
+  const P weight = static_cast<P>(static_cast<double>(*dy) / static_cast<double>(rows));
   for (std::int64_t n = Threads::first_row(); n < rows; n += Threads::row_stride()) {
     const T* row = logits + n * columns;
     T* const to = dx + n * columns;
     const std::int64_t label = labels[n];
     const double sum = log_sum[n];
     for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount) {
-      const T difference = static_cast<T>(static_cast<double>(row[m]) - sum);
-      to[m] = weight * (static_cast<T>(exp(difference)) - (m == label ? T(1) : T(0)));
+      const P difference = static_cast<P>(static_cast<double>(row[m]) - sum);
+      to[m] =
+          static_cast<T>(weight * (static_cast<P>(exp(difference)) - (m == label ? P(1) : P(0))));
     }
   }
 }
@@ -235,21 +240,22 @@ __global__ void cross_entropy_backward_kernel(const T* logits, const std::int64_
 // With s and t the rows of student and teacher over tau, less their maxima:
 //   -sum_m softmax(t)[m] log softmax(s)[m] = log sum_m e^s[m] - sum_m e^t[m] s[m] / sum_m e^t[m]
 template <class T, bool kWholeBlock>
-__global__ void distillation_kernel(const T* student, const T* teacher, T rate, std::int64_t rows,
-                                    std::int64_t columns, double* partial) {
+__global__ void distillation_kernel(const T* student, const T* teacher, Compute<T> rate,
+                                    std::int64_t rows, std::int64_t columns, double* partial) {
   using Threads = RowThreads<kWholeBlock>;
+  using P = Compute<T>;
   double loss[1] = {0};
   for (std::int64_t n = Threads::first_row(); n < rows; n += Threads::row_stride()) {
     const T* student_row = student + n * columns;
     const T* teacher_row = teacher + n * columns;
-    const T student_most = row_max<Threads>(student_row, columns);
-    const T teacher_most = row_max<Threads>(teacher_row, columns);
+    const P student_most = row_max<Threads>(student_row, columns);
+    const P teacher_most = row_max<Threads>(teacher_row, columns);
     double sums[3] = {0, 0, 0};
     for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount) {
-      const T s = (student_row[m] - student_most) * rate;
-      const T t = (teacher_row[m] - teacher_most) * rate;
-      const auto share = static_cast<double>(static_cast<T>(exp(t)));
-      sums[0] += static_cast<double>(static_cast<T>(exp(s)));
+      const P s = (static_cast<P>(student_row[m]) - student_most) * rate;
+      const P t = (static_cast<P>(teacher_row[m]) - teacher_most) * rate;
+      const auto share = static_cast<double>(static_cast<P>(exp(t)));
+      sums[0] += static_cast<double>(static_cast<P>(exp(s)));
       sums[1] += share;
       sums[2] += share * static_cast<double>(s);
     }
@@ -260,29 +266,35 @@ __global__ void distillation_kernel(const T* student, const T* teacher, T rate, 
   if (threadIdx.x == 0) partial[blockIdx.x] = loss[0];
 }
 
+template <class T>
+__device__ __forceinline__ Compute<T> exponential(T x, Compute<T> most, Compute<T> rate) {
+  return static_cast<Compute<T>>(exp((static_cast<Compute<T>>(x) - most) * rate));
+}
+
 template <class T, bool kWholeBlock>
-__global__ void distillation_backward_kernel(const T* student, const T* teacher, T rate, double tau,
-                                             const T* dy, std::int64_t rows, std::int64_t columns,
-                                             T* d_student) {
+__global__ void distillation_backward_kernel(const T* student, const T* teacher, Compute<T> rate,
+                                             double tau, const Compute<T>* dy, std::int64_t rows,
+                                             std::int64_t columns, T* d_student) {
   using Threads = RowThreads<kWholeBlock>;
+  using P = Compute<T>;
   const double weight = static_cast<double>(*dy) * tau / static_cast<double>(rows);
   for (std::int64_t n = Threads::first_row(); n < rows; n += Threads::row_stride()) {
     const T* student_row = student + n * columns;
     const T* teacher_row = teacher + n * columns;
     T* const to = d_student + n * columns;
-    const T student_most = row_max<Threads>(student_row, columns);
-    const T teacher_most = row_max<Threads>(teacher_row, columns);
+    const P student_most = row_max<Threads>(student_row, columns);
+    const P teacher_most = row_max<Threads>(teacher_row, columns);
     double sums[2] = {0, 0};
     for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount) {
-      sums[0] += static_cast<double>(static_cast<T>(exp((student_row[m] - student_most) * rate)));
-      sums[1] += static_cast<double>(static_cast<T>(exp((teacher_row[m] - teacher_most) * rate)));
+      sums[0] += static_cast<double>(exponential(student_row[m], student_most, rate));
+      sums[1] += static_cast<double>(exponential(teacher_row[m], teacher_most, rate));
     }
     Threads::sum(sums);
-    const T student_share = static_cast<T>(weight / sums[0]);
-    const T teacher_share = static_cast<T>(weight / sums[1]);
+    const P student_share = static_cast<P>(weight / sums[0]);
+    const P teacher_share = static_cast<P>(weight / sums[1]);
     for (std::int64_t m = Threads::rank(); m < columns; m += Threads::kCount)
-      to[m] = static_cast<T>(exp((student_row[m] - student_most) * rate)) * student_share -
-              static_cast<T>(exp((teacher_row[m] - teacher_most) * rate)) * teacher_share;
+      to[m] = static_cast<T>(exponential(student_row[m], student_most, rate) * student_share -
+                             exponential(teacher_row[m], teacher_most, rate) * teacher_share);
   }
 }
 
@@ -316,13 +328,14 @@ void sum_over_rows(const LaunchShape& shape, Finish finish, T* loss, Body body) 
 void cross_entropy_forward_cuda(ConstView logits, ConstView labels, View loss, View log_sum) {
   const std::int64_t rows = logits.shape[0];
   const std::int64_t columns = logits.shape[1];
-  kernels::with_float(logits, "cross_entropy", [&]<class T>(T) {
+  kernels::with_storage(logits, "cross_entropy", [&]<class T>(T) {
     by_width(columns, [&]<bool kWholeBlock>(std::bool_constant<kWholeBlock>) {
       const LaunchShape shape = row_shape(rows, RowThreads<kWholeBlock>::kRowsOfBlock);
-      sum_over_rows(shape, Mean{static_cast<double>(rows)}, loss.as<T>(), [&](double* partial) {
-        launch(cross_entropy_kernel<T, kWholeBlock>, shape, logits.as<T>(),
-               labels.as<std::int64_t>(), rows, columns, log_sum.as<double>(), partial);
-      });
+      sum_over_rows(
+          shape, Mean{static_cast<double>(rows)}, loss.as<Compute<T>>(), [&](double* partial) {
+            launch(cross_entropy_kernel<T, kWholeBlock>, shape, logits.as<T>(),
+                   labels.as<std::int64_t>(), rows, columns, log_sum.as<double>(), partial);
+          });
     });
   });
 }
@@ -332,11 +345,11 @@ void cross_entropy_backward_cuda(ConstView logits, ConstView labels, ConstView l
   if (logits.numel() == 0) return;
   const std::int64_t rows = logits.shape[0];
   const std::int64_t columns = logits.shape[1];
-  kernels::with_float(logits, "cross_entropy", [&]<class T>(T) {
+  kernels::with_storage(logits, "cross_entropy", [&]<class T>(T) {
     by_width(columns, [&]<bool kWholeBlock>(std::bool_constant<kWholeBlock>) {
       launch(cross_entropy_backward_kernel<T, kWholeBlock>,
              row_shape(rows, RowThreads<kWholeBlock>::kRowsOfBlock), logits.as<T>(),
-             labels.as<std::int64_t>(), log_sum.as<double>(), dy.as<T>(), rows, columns,
+             labels.as<std::int64_t>(), log_sum.as<double>(), dy.as<Compute<T>>(), rows, columns,
              dx.as<T>());
     });
   });
@@ -345,13 +358,14 @@ void cross_entropy_backward_cuda(ConstView logits, ConstView labels, ConstView l
 void distillation_loss_forward_cuda(ConstView student, ConstView teacher, double tau, View loss) {
   const std::int64_t rows = student.shape[0];
   const std::int64_t columns = student.shape[1];
-  kernels::with_float(student, "distillation_loss", [&]<class T>(T) {
+  kernels::with_storage(student, "distillation_loss", [&]<class T>(T) {
     by_width(columns, [&]<bool kWholeBlock>(std::bool_constant<kWholeBlock>) {
       const LaunchShape shape = row_shape(rows, RowThreads<kWholeBlock>::kRowsOfBlock);
-      sum_over_rows(shape, Scaled{tau * tau / static_cast<double>(rows)}, loss.as<T>(),
+      sum_over_rows(shape, Scaled{tau * tau / static_cast<double>(rows)}, loss.as<Compute<T>>(),
                     [&](double* partial) {
                       launch(distillation_kernel<T, kWholeBlock>, shape, student.as<T>(),
-                             teacher.as<T>(), static_cast<T>(1 / tau), rows, columns, partial);
+                             teacher.as<T>(), static_cast<Compute<T>>(1 / tau), rows, columns,
+                             partial);
                     });
     });
   });
@@ -362,12 +376,12 @@ void distillation_loss_backward_cuda(ConstView student, ConstView teacher, doubl
   if (student.numel() == 0) return;
   const std::int64_t rows = student.shape[0];
   const std::int64_t columns = student.shape[1];
-  kernels::with_float(student, "distillation_loss", [&]<class T>(T) {
+  kernels::with_storage(student, "distillation_loss", [&]<class T>(T) {
     by_width(columns, [&]<bool kWholeBlock>(std::bool_constant<kWholeBlock>) {
       launch(distillation_backward_kernel<T, kWholeBlock>,
              row_shape(rows, RowThreads<kWholeBlock>::kRowsOfBlock), student.as<T>(),
-             teacher.as<T>(), static_cast<T>(1 / tau), tau, dy.as<T>(), rows, columns,
-             d_student.as<T>());
+             teacher.as<T>(), static_cast<Compute<T>>(1 / tau), tau, dy.as<Compute<T>>(), rows,
+             columns, d_student.as<T>());
     });
   });
 }

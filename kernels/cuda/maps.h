@@ -18,6 +18,22 @@ struct alignas(V * sizeof(T) < 16 ? V * sizeof(T) : 16) Lane {
   T v[V];
 };
 
+// The same as it is computed with.
+template <class T, int V>
+using LaneValues = Lane<Compute<T>, V>;
+template <class T, int V>
+__device__ __forceinline__ LaneValues<T, V> values_of(const Lane<T, V>& lane) {
+  LaneValues<T, V> values;
+  for (int k = 0; k < V; ++k) values.v[k] = static_cast<Compute<T>>(lane.v[k]);
+  return values;
+}
+template <class T, int V>
+__device__ __forceinline__ Lane<T, V> lane_of(const LaneValues<T, V>& values) {
+  Lane<T, V> lane;
+  for (int k = 0; k < V; ++k) lane.v[k] = static_cast<T>(values.v[k]);
+  return lane;
+}
+
 // Whether pixels of so many channels are whole lanes of V, and those of all buffers aligned.
 template <int V, class... Pointer>
 bool fits_lanes(std::int64_t channels, const Pointer*... pointers) {
@@ -127,14 +143,14 @@ constexpr unsigned kMostSharing = 1024;  // threads of a block
 //   Window(row, column of p): rows(), columns() (ranges in x's maps), weight(i, j), scale()
 // The block's x goes over lanes, y over the pixels of a rectangle, z over pixels p: large
 // rectangles need many threads each, and there may be few of them (the mean of whole maps). What
-// the threads of a rectangle have summed is added up in shared memory, in a fixed order, and in T:
-// a thread's own sum is short.
+// the threads of a rectangle have summed is added up in shared memory, in a fixed order, and in
+// Compute<T>: a thread's own sum is short.
 template <class T, int V, class Axes>
 __global__ void __launch_bounds__(kMostSharing)
     rectangle_sum_kernel(const T* x, Lanes<V> in, T* y, Lanes<V> out, Axes axes) {
   const auto* const from = reinterpret_cast<const Lane<T, V>*>(x);
   auto* const to = reinterpret_cast<Lane<T, V>*>(y);
-  auto* const shared = shared_memory<Lane<T, V>>();
+  auto* const shared = shared_memory<LaneValues<T, V>>();
   const std::int64_t tiles = (out.lanes + blockDim.x - 1) / blockDim.x;
   const std::int64_t pixels = out.count / out.lanes;
   const std::int64_t groups = (pixels + blockDim.z - 1) / blockDim.z * tiles;
@@ -143,8 +159,8 @@ __global__ void __launch_bounds__(kMostSharing)
     const std::int64_t pixel = group / tiles * blockDim.z + threadIdx.z;
     const int lane = static_cast<int>(group % tiles * blockDim.x + threadIdx.x);
     const bool mine = pixel < pixels && lane < out.lanes;
-    Lane<T, V> sum = {};
-    T scale = 1;
+    LaneValues<T, V> sum = {};
+    Compute<T> scale = 1;
     if (mine) {
       const auto place = out.place(pixel * out.lanes);
       const auto window = axes.window(place.row, place.column);
@@ -163,8 +179,8 @@ __global__ void __launch_bounds__(kMostSharing)
       const int row_step = width > 0 && step > 1 ? step / width : 0;
       const int column_step = width > 0 && step > 1 ? step % width : 1;
       while (width > 0 && row < rows.end) {
-        const Lane<T, V> value = from[in.at(place.map, row, column, lane)];
-        const T weight = window.weight(row, column);
+        const LaneValues<T, V> value = values_of(from[in.at(place.map, row, column, lane)]);
+        const Compute<T> weight = window.weight(row, column);
         for (int k = 0; k < V; ++k) sum.v[k] += weight * value.v[k];
         row += row_step;
         column += column_step;
@@ -186,7 +202,7 @@ __global__ void __launch_bounds__(kMostSharing)
     }
     if (mine && threadIdx.y == 0) {
       for (int k = 0; k < V; ++k) sum.v[k] *= scale;
-      to[pixel * out.lanes + lane] = sum;
+      to[pixel * out.lanes + lane] = lane_of<T, V>(sum);
     }
     // The next sums overwrite what thread 0 of a rectangle has read itself: no barrier.
   }
@@ -210,7 +226,8 @@ void launch_rectangle_sums(const T* x, const Maps& in, T* y, const Maps& out, st
     const std::int64_t groups = (out.pixels() + depth - 1) / depth * tiles;
     LaunchShape shape = strided_shape(groups, 1, 132 * 32);
     shape.block = dim3(width, sharing, depth);
-    if (sharing > 1) shape.shared_bytes = std::size_t{width} * sharing * depth * sizeof(Lane<T, V>);
+    if (sharing > 1)
+      shape.shared_bytes = std::size_t{width} * sharing * depth * sizeof(LaneValues<T, V>);
     return shape;
   };
   LaunchShape shape = shape_of(kThreads);

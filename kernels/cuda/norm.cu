@@ -24,6 +24,7 @@ struct ChannelStatistics {
   double shift;
 };
 
+// T is what the elements are computed in.
 template <class T>
 struct Statistics {
   const double* mean;
@@ -83,15 +84,15 @@ struct Forward {
   T* y;
   template <class Elements, class Channels>
   __device__ void operator()(const Elements& elements, Channels& channels) const {
-    Pack<T> values = elements.load(x);
-    Pack<T> plus = {};
+    Values<T> values = elements.load(x);
+    Values<T> plus = {};
     if (residual != nullptr) plus = elements.load(residual);
     for (int k = 0; k < Pack<T>::kSize; ++k) {
       const auto& channel = channels.of(k);
-      T v = multiply_add(values.v[k] - channel.center, channel.scale, channel.shift);
+      auto v = multiply_add(values.v[k] - channel.center, channel.scale, channel.shift);
       if (residual != nullptr) v += plus.v[k];
       // Written so that the comparison with a NaN keeps it.
-      if (relu) v = v <= T(0) ? T(0) : v;
+      if (relu) v = v <= 0 ? 0 : v;
       values.v[k] = v;
     }
     elements.store(y, values);
@@ -102,13 +103,14 @@ bool is_per_sample(const NormArguments& arguments) { return arguments.mean.shape
 
 void normalize_forward_cuda(const NormArguments& arguments, ConstView residual, View y) {
   if (y.numel() == 0) return;
-  kernels::with_float(y, "normalize", [&]<class T>(T) {
+  kernels::with_storage(y, "normalize", [&]<class T>(T) {
     const Forward<T> body{arguments.x.as<T>(), residual ? residual.as<T>() : nullptr,
                           arguments.relu, y.as<T>()};
     const ChannelSweep sweep =
         plan_sweep(arguments.x, is_per_sample(arguments),
                    are_aligned(body.x, body.residual, body.y), false, Pack<T>::kSize);
-    sweep_channels(sweep, Coefficients<T>{Statistics<T>(arguments, sweep.channels)}, body, nullptr);
+    const Statistics<Compute<T>> statistics(arguments, sweep.channels);
+    sweep_channels(sweep, Coefficients<Compute<T>>{statistics}, body, nullptr);
   });
 }
 
@@ -138,8 +140,8 @@ struct GradientCoefficients {
 };
 
 // What a sweep of the backward pass does to each element; pointers that are null are left out. The
-// sums are of g and g (x - center), this product being a T: it is rounded as the gradients around
-// it are, and the errors of many average out. kThrough: the gradient goes through the
+// sums are of g and g (x - center), this product being a Compute<T>: it is rounded as the gradients
+// around it are, and the errors of many average out. kThrough: the gradient goes through the
 // statistics too.
 template <class T, int kSumCount, bool kThrough>
 struct Backward {
@@ -153,9 +155,9 @@ struct Backward {
   Mask mask;
   template <class Elements, class Channels>
   __device__ void operator()(const Elements& elements, Channels& channels) const {
-    Pack<T> g = elements.load(dy);
-    Pack<T> deviation = {};
-    Pack<T> result = {};
+    Values<T> g = elements.load(dy);
+    Values<T> deviation = {};
+    Values<T> result = {};
     if (x != nullptr) deviation = elements.load(x);
     if (mask == Mask::kFromY) result = elements.load(y);
     for (int k = 0; k < Pack<T>::kSize; ++k) {
@@ -163,7 +165,7 @@ struct Backward {
       deviation.v[k] -= channel.center;
       if (mask == Mask::kFromX)
         result.v[k] = multiply_add(deviation.v[k], channel.scale, channel.shift);
-      if (mask != Mask::kNone) g.v[k] = result.v[k] > T(0) ? g.v[k] : T(0);
+      if (mask != Mask::kNone) g.v[k] = result.v[k] > 0 ? g.v[k] : 0;
       if constexpr (kSumCount > 0) {
         if (elements.has(k)) {
           channels.add(k, 0, static_cast<double>(g.v[k]));
@@ -211,9 +213,10 @@ template <class T>
 void run_backward(const NormArguments& arguments, const ConstView& y, const ConstView& dy,
                   bool constant_statistics, const NormGradients& gradients) {
   const bool per_sample = is_per_sample(arguments);
+  using P = Compute<T>;
   const auto pointer = [](const View& view) { return view ? view.as<T>() : nullptr; };
-  T* const d_weight = pointer(gradients.weight);
-  T* const d_bias = pointer(gradients.bias);
+  P* const d_weight = gradients.weight ? gradients.weight.as<P>() : nullptr;
+  P* const d_bias = gradients.bias ? gradients.bias.as<P>() : nullptr;
   const bool sums_wanted = d_weight != nullptr || d_bias != nullptr || !constant_statistics;
   Backward<T, 0, false> each{arguments.x ? arguments.x.as<T>() : nullptr,
                              y ? y.as<T>() : nullptr,
@@ -233,29 +236,29 @@ void run_backward(const NormArguments& arguments, const ConstView& y, const Cons
   const ChannelSweep sweep = plan(sums_wanted);
   const std::int64_t rows = sweep.rows();
   const std::int64_t channels = sweep.channels;
-  const Statistics<T> statistics(arguments, channels);
+  const Statistics<P> statistics(arguments, channels);
   if (!sums_wanted) {
-    sweep_channels(sweep, Coefficients<T>{statistics}, each, nullptr);
+    sweep_channels(sweep, Coefficients<P>{statistics}, each, nullptr);
     return;
   }
 
   const Scratch partial(sweep.bytes_of_sums(2));
   const Scratch sums(static_cast<std::size_t>(rows * 2 * channels) * sizeof(double));
-  sweep_channels(sweep, Coefficients<T>{statistics},
+  sweep_channels(sweep, Coefficients<P>{statistics},
                  Backward<T, 2, false>{each.x, each.y, each.dy, each.masked,
                                        constant_statistics ? each.dx : nullptr, each.mask},
                  partial.as<double>());
   finish_sums<2>(rows, sweep.parts_per_row(), channels, partial.as<double>(),
-                 WriteSums<T>{statistics, sums.as<double>(), per_sample ? nullptr : d_weight,
+                 WriteSums<P>{statistics, sums.as<double>(), per_sample ? nullptr : d_weight,
                               per_sample ? nullptr : d_bias});
   if (per_sample && (d_weight != nullptr || d_bias != nullptr))
-    finish_sums<2>(1, rows, channels, sums.as<double>(), WriteAffine<T>{d_weight, d_bias});
+    finish_sums<2>(1, rows, channels, sums.as<double>(), WriteAffine<P>{d_weight, d_bias});
   if (constant_statistics || each.dx == nullptr) return;
 
   const bool is_masked = each.masked != nullptr;
   const auto values = static_cast<double>(dy.numel() / (rows * channels));
   sweep_channels(
-      plan(false), GradientCoefficients<T>{statistics, sums.as<double>(), values},
+      plan(false), GradientCoefficients<P>{statistics, sums.as<double>(), values},
       Backward<T, 0, true>{each.x, is_masked ? nullptr : each.y, is_masked ? each.masked : each.dy,
                            nullptr, each.dx, is_masked ? Mask::kNone : each.mask},
       nullptr);
@@ -270,7 +273,7 @@ void normalize_backward_cuda(const NormArguments& arguments, ConstView y, ConstV
                       static_cast<std::size_t>(sum.numel()) * size_of(sum.dtype));
     return;
   }
-  kernels::with_float(dy, "normalize", [&]<class T>(T) {
+  kernels::with_storage(dy, "normalize", [&]<class T>(T) {
     run_backward<T>(arguments, y, dy, constant_statistics, gradients);
   });
 }

@@ -14,7 +14,7 @@ struct FirstValue {
   const T* x;
   std::int64_t sample_stride;
   std::int64_t channel_stride;
-  __device__ T operator()(std::int64_t row, std::int64_t c) const {
+  __device__ Compute<T> operator()(std::int64_t row, std::int64_t c) const {
     return x[row * sample_stride + c * channel_stride];
   }
 };
@@ -26,7 +26,7 @@ struct MomentSums {
   const T* x;
   template <class Elements, class Channels>
   __device__ void operator()(const Elements& elements, Channels& channels) const {
-    const Pack<T> values = elements.load(x);
+    const Values<T> values = elements.load(x);
     for (int k = 0; k < Pack<T>::kSize; ++k) {
       if (!elements.has(k)) continue;
       const double d = static_cast<double>(values.v[k]) - static_cast<double>(channels.of(k));
@@ -54,7 +54,7 @@ struct WriteMoments {
 
 void mean_and_variance_cuda(ConstView x, View mean, View variance) {
   check(x.numel() > 0, "mean_and_variance: tensor of shape {} is empty", x.shape.to_string());
-  kernels::with_float(x, "mean_and_variance", [&]<class T>(T) {
+  kernels::with_storage(x, "mean_and_variance", [&]<class T>(T) {
     const T* values = x.as<T>();
     const ChannelLayout layout = x.channels();
     const std::int64_t channels = layout.channels();

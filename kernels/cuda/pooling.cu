@@ -2,7 +2,8 @@
 // result (kernels/cuda/maps.h), which reads the few pixels that it is made of: neighbours read the
 // same ones, out of the cache. Backward passes gather over the windows that hold a pixel, so that
 // each element is written once, without atomics. Averages may be over whole maps, and share a
-// window among threads. Sums are in T, as on the CPU.
+// window among threads. Sums are in Compute<T>, as on the
+// CPU.
 
 #include <type_traits>
 
@@ -74,13 +75,14 @@ __global__ void max_pool_kernel(const T* x, Lanes<V> in, MaxAxes axes, T* y, Ind
     const Range columns = axes.columns.cells_of_window(place.column);
     Number number = Number{rows.begin - axes.rows.first(place.row)} * axes.columns.kernel -
                     axes.columns.first(place.column);
-    Lane<T, V> best = from[in.at(place.map, rows.begin, columns.begin, place.lane)];
+    LaneValues<T, V> best =
+        values_of(from[in.at(place.map, rows.begin, columns.begin, place.lane)]);
     Number best_cell[V];
     for (int k = 0; k < V; ++k) best_cell[k] = number + columns.begin;
     for (int h = rows.begin; h < rows.end; ++h) {
       std::int64_t at = in.at(place.map, h, columns.begin, place.lane);
       for (int v = columns.begin; v < columns.end; ++v, at += in.lanes) {
-        const Lane<T, V> value = from[at];
+        const LaneValues<T, V> value = values_of(from[at]);
         for (int k = 0; k < V; ++k) {
           // A NaN is taken, and never beaten but by another.
           const bool take = value.v[k] > best.v[k] || value.v[k] != value.v[k];
@@ -90,7 +92,7 @@ __global__ void max_pool_kernel(const T* x, Lanes<V> in, MaxAxes axes, T* y, Ind
       }
       number += axes.columns.kernel;
     }
-    reinterpret_cast<Lane<T, V>*>(y)[i] = best;
+    reinterpret_cast<Lane<T, V>*>(y)[i] = lane_of<T, V>(best);
     if constexpr (!std::is_void_v<Index>) {
       Lane<Index, V> cells;
       for (int k = 0; k < V; ++k) cells.v[k] = static_cast<Index>(best_cell[k]);
@@ -109,7 +111,7 @@ __global__ void max_pool_backward_kernel(const T* dy, const Index* index, Lanes<
     const auto place = in.place(i);
     const Range rows = axes.rows.windows_of_cell(place.row);
     const Range columns = axes.columns.windows_of_cell(place.column);
-    Lane<T, V> total = {};
+    LaneValues<T, V> total = {};
     for (int h = rows.begin; h < rows.end; ++h) {
       // This pixel's number in the windows of a row falls by the stride from one to the next.
       Number number = Number{place.row - axes.rows.first(h)} * axes.columns.kernel + place.column -
@@ -117,13 +119,13 @@ __global__ void max_pool_backward_kernel(const T* dy, const Index* index, Lanes<
       std::int64_t at = out.at(place.map, h, columns.begin, place.lane);
       for (int v = columns.begin; v < columns.end; ++v, at += out.lanes) {
         const Lane<Index, V> winner = winners[at];
-        const Lane<T, V> gradient = gradients[at];
+        const LaneValues<T, V> gradient = values_of(gradients[at]);
         for (int k = 0; k < V; ++k)
-          total.v[k] += static_cast<Number>(winner.v[k]) == number ? gradient.v[k] : T(0);
+          total.v[k] += static_cast<Number>(winner.v[k]) == number ? gradient.v[k] : 0;
         number -= axes.columns.stride;
       }
     }
-    reinterpret_cast<Lane<T, V>*>(dx)[i] = total;
+    reinterpret_cast<Lane<T, V>*>(dx)[i] = lane_of<T, V>(total);
   }
 }
 
@@ -168,7 +170,7 @@ void max_pool2d_forward_cuda(ConstView x, const MaxPool2dOptions& options, View 
   const Maps in(x, "max_pool2d");
   const Maps out(y, "max_pool2d");
   const MaxAxes axes(options, in, out);
-  kernels::with_float(x, "max_pool2d", [&]<class T>(T) {
+  kernels::with_storage(x, "max_pool2d", [&]<class T>(T) {
     if (!index) {
       max_pool_forward(x.as<T>(), in, axes, y.as<T>(), static_cast<void*>(nullptr), out);
     } else if (index.dtype == DType::kUInt8) {
@@ -187,7 +189,7 @@ void max_pool2d_backward_cuda(ConstView dy, ConstView index, const MaxPool2dOpti
   if (dx.numel() == 0) return;
   check(static_cast<bool>(index), "max_pool2d: the backward pass needs the indices");
   const MaxAxes axes(options, in, out);
-  kernels::with_float(dy, "max_pool2d", [&]<class T>(T) {
+  kernels::with_storage(dy, "max_pool2d", [&]<class T>(T) {
     if (index.dtype == DType::kUInt8) {
       max_pool_backward(dy.as<T>(), index.as<std::uint8_t>(), out, axes, dx.as<T>(), in);
     } else {
@@ -240,22 +242,22 @@ struct AverageAxes {
 };
 
 template <class T, int V>
-__global__ void average_backward_kernel(const T* dy, Lanes<V> out, AverageAxes<T> axes, T* dx,
-                                        Lanes<V> in) {
+__global__ void average_backward_kernel(const T* dy, Lanes<V> out, AverageAxes<Compute<T>> axes,
+                                        T* dx, Lanes<V> in) {
   const auto* const from = reinterpret_cast<const Lane<T, V>*>(dy);
   for (std::int64_t i = first_item(); i < in.count; i += item_stride()) {
     const auto place = in.place(i);
     const Range rows = axes.rows.windows_of_cell(place.row);
     const Range columns = axes.columns.windows_of_cell(place.column);
-    Lane<T, V> total = {};
+    LaneValues<T, V> total = {};
     for (int h = rows.begin; h < rows.end; ++h) {
       for (int v = columns.begin; v < columns.end; ++v) {
-        const Lane<T, V> gradient = from[out.at(place.map, h, v, place.lane)];
-        const T share = axes.window(h, v).scale();
+        const LaneValues<T, V> gradient = values_of(from[out.at(place.map, h, v, place.lane)]);
+        const Compute<T> share = axes.window(h, v).scale();
         for (int k = 0; k < V; ++k) total.v[k] += gradient.v[k] * share;
       }
     }
-    reinterpret_cast<Lane<T, V>*>(dx)[i] = total;
+    reinterpret_cast<Lane<T, V>*>(dx)[i] = lane_of<T, V>(total);
   }
 }
 
@@ -265,8 +267,8 @@ void adaptive_avg_pool2d_forward_cuda(ConstView x, View y) {
   if (y.numel() == 0) return;
   const std::int64_t cells = std::int64_t{(in.height + out.height - 1) / out.height} *
                              ((in.width + out.width - 1) / out.width);
-  kernels::with_float(x, "adaptive_avg_pool2d", [&]<class T>(T) {
-    sum_rectangles(x.as<T>(), in, y.as<T>(), out, cells, AverageAxes<T>(in, out));
+  kernels::with_storage(x, "adaptive_avg_pool2d", [&]<class T>(T) {
+    sum_rectangles(x.as<T>(), in, y.as<T>(), out, cells, AverageAxes<Compute<T>>(in, out));
   });
 }
 
@@ -274,11 +276,11 @@ void adaptive_avg_pool2d_backward_cuda(ConstView dy, View dx) {
   const Maps in(dx, "adaptive_avg_pool2d");
   const Maps out(dy, "adaptive_avg_pool2d");
   if (dx.numel() == 0) return;
-  kernels::with_float(dy, "adaptive_avg_pool2d", [&]<class T>(T) {
+  kernels::with_storage(dy, "adaptive_avg_pool2d", [&]<class T>(T) {
     const auto run = [&]<int V>(std::integral_constant<int, V>) {
       const Lanes<V> lanes(in);
       launch(average_backward_kernel<T, V>, strided_shape(lanes.count), dy.as<T>(), Lanes<V>(out),
-             AverageAxes<T>(in, out), dx.as<T>(), lanes);
+             AverageAxes<Compute<T>>(in, out), dx.as<T>(), lanes);
     };
     constexpr int kWide = 16 / sizeof(T);
     if (fits_lanes<kWide>(in.channels, dy.as<T>(), dx.as<T>())) {

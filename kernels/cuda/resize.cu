@@ -99,24 +99,25 @@ struct ResizeAxes {
 };
 
 template <class T, int V>
-__global__ void resize_bilinear_kernel(const T* x, Lanes<V> in, ResizeAxes<T> axes, T* y,
+__global__ void resize_bilinear_kernel(const T* x, Lanes<V> in, ResizeAxes<Compute<T>> axes, T* y,
                                        Lanes<V> out) {
   const auto* const from = reinterpret_cast<const Lane<T, V>*>(x);
   for (std::int64_t i = first_item(); i < out.count; i += item_stride()) {
     const auto place = out.place(i);
-    const Tap<T> row = axes.rows.tap(place.row);
-    const Tap<T> column = axes.columns.tap(place.column);
-    const Lane<T, V> top_left = from[in.at(place.map, row.low, column.low, place.lane)];
-    const Lane<T, V> top_right = from[in.at(place.map, row.low, column.high, place.lane)];
-    const Lane<T, V> bottom_left = from[in.at(place.map, row.high, column.low, place.lane)];
-    const Lane<T, V> bottom_right = from[in.at(place.map, row.high, column.high, place.lane)];
-    Lane<T, V> to;
+    const Tap<Compute<T>> row = axes.rows.tap(place.row);
+    const Tap<Compute<T>> column = axes.columns.tap(place.column);
+    const auto top_left = values_of(from[in.at(place.map, row.low, column.low, place.lane)]);
+    const auto top_right = values_of(from[in.at(place.map, row.low, column.high, place.lane)]);
+    const auto bottom_left = values_of(from[in.at(place.map, row.high, column.low, place.lane)]);
+    const auto bottom_right = values_of(from[in.at(place.map, row.high, column.high, place.lane)]);
+    LaneValues<T, V> to;
     for (int k = 0; k < V; ++k) {
-      const T top = (1 - column.weight) * top_left.v[k] + column.weight * top_right.v[k];
-      const T bottom = (1 - column.weight) * bottom_left.v[k] + column.weight * bottom_right.v[k];
+      const Compute<T> top = (1 - column.weight) * top_left.v[k] + column.weight * top_right.v[k];
+      const Compute<T> bottom =
+          (1 - column.weight) * bottom_left.v[k] + column.weight * bottom_right.v[k];
       to.v[k] = (1 - row.weight) * top + row.weight * bottom;
     }
-    reinterpret_cast<Lane<T, V>*>(y)[i] = to;
+    reinterpret_cast<Lane<T, V>*>(y)[i] = lane_of<T, V>(to);
   }
 }
 
@@ -124,11 +125,11 @@ void resize_bilinear_forward_cuda(ConstView x, View y) {
   const Maps in(x, "resize_bilinear");
   const Maps out(y, "resize_bilinear");
   if (y.numel() == 0) return;
-  kernels::with_float(x, "resize_bilinear", [&]<class T>(T) {
+  kernels::with_storage(x, "resize_bilinear", [&]<class T>(T) {
     const auto run = [&]<int V>(std::integral_constant<int, V>) {
       const Lanes<V> lanes(out);
       launch(resize_bilinear_kernel<T, V>, strided_shape(lanes.count), x.as<T>(), Lanes<V>(in),
-             ResizeAxes<T>(in, out), y.as<T>(), lanes);
+             ResizeAxes<Compute<T>>(in, out), y.as<T>(), lanes);
     };
     constexpr int kWide = 16 / sizeof(T);
     if (fits_lanes<kWide>(in.channels, x.as<T>(), y.as<T>())) {
@@ -146,8 +147,9 @@ void resize_bilinear_backward_cuda(ConstView dy, View dx) {
   // Of an axis that is enlarged, a pixel is read over twice its share.
   const std::int64_t rows = (2 * std::int64_t{out.height} + in.height - 1) / in.height;
   const std::int64_t columns = (2 * std::int64_t{out.width} + in.width - 1) / in.width;
-  kernels::with_float(dy, "resize_bilinear", [&]<class T>(T) {
-    sum_rectangles(dy.as<T>(), out, dx.as<T>(), in, rows * columns, ResizeAxes<T>(in, out));
+  kernels::with_storage(dy, "resize_bilinear", [&]<class T>(T) {
+    sum_rectangles(dy.as<T>(), out, dx.as<T>(), in, rows * columns,
+                   ResizeAxes<Compute<T>>(in, out));
   });
 }
 

@@ -42,27 +42,28 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     top_k_kernel(const T* logits, std::int64_t rows, std::int64_t columns, int k,
                  std::int64_t* indices, T* values) {
+  using P = Compute<T>;
   const int lane = static_cast<int>(threadIdx.x % kWarp);
   const std::int64_t stride = std::int64_t{gridDim.x} * kWarps;
   for (std::int64_t n = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; n < rows;
        n += stride) {
     const T* row = logits + n * columns;
-    Ranked<T> best = {T(0), -1};
-    Ranked<T> last = best;  // of rank k - 1
+    Ranked<P> best = {P(0), -1};
+    Ranked<P> last = best;  // of rank k - 1
     for (std::int64_t first = lane; first - lane < columns; first += kHeld * kWarp) {
-      Ranked<T> held[kHeld];
+      Ranked<P> held[kHeld];
       for (int h = 0; h < kHeld; ++h) {
         const std::int64_t m = first + h * std::int64_t{kWarp};
-        held[h] = m < columns ? Ranked<T>{row[m], m} : Ranked<T>{T(0), -1};
+        held[h] = m < columns ? Ranked<P>{static_cast<P>(row[m]), m} : Ranked<P>{P(0), -1};
       }
       for (int h = 0; h < kHeld && first - lane + h * std::int64_t{kWarp} < columns; ++h) {
         unsigned candidates = __ballot_sync(kAllLanes, held[h].outranks(last));
         while (candidates != 0) {
           const int source = __ffs(static_cast<int>(candidates)) - 1;
-          const Ranked<T> candidate = held[h].of_lane(source);
+          const Ranked<P> candidate = held[h].of_lane(source);
           // Those of the ranks before it are the first lanes.
           const int rank = __popc(__ballot_sync(kAllLanes, best.outranks(candidate)));
-          const Ranked<T> before = best.of_lane_before();
+          const Ranked<P> before = best.of_lane_before();
           if (lane == rank)
             best = candidate;
           else if (lane > rank)
@@ -75,7 +76,7 @@ __global__ void __launch_bounds__(kThreads)
     }
     if (lane < k) {
       indices[n * k + lane] = best.index;
-      values[n * k + lane] = best.value;
+      values[n * k + lane] = static_cast<T>(best.value);
     }
   }
 }
@@ -84,7 +85,7 @@ void top_k_cuda(ConstView logits, View indices, View values) {
   kernels::check_top_k(logits, indices, values);
   const std::int64_t rows = logits.shape[0];
   if (rows == 0) return;
-  kernels::with_float(logits, "top_k", [&]<class T>(T) {
+  kernels::with_storage(logits, "top_k", [&]<class T>(T) {
     launch(top_k_kernel<T>, strided_shape(rows * kWarp, kThreads, kMostBlocks), logits.as<T>(),
            rows, logits.shape[1], static_cast<int>(values.shape[1]), indices.as<std::int64_t>(),
            values.as<T>());

@@ -16,7 +16,7 @@ CONCORD_ON_EVERY_DEVICE(Activation);
 template <class Run>
 void check_elementwise(Device device, const std::function<double(double, double)>& expected,
                        Run run) {
-  for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+  for (const DType dtype : test::dtypes_on(device)) {
     for (const std::int64_t size : test::kAwkwardSizes) {
       const Tensor a = random_tensor({size}, 1, -3, 3).to(dtype);
       const Tensor b = random_tensor({size}, 2, -3, 3).to(dtype);
@@ -29,7 +29,7 @@ void check_elementwise(Device device, const std::function<double(double, double)
         run(on_a, on_b, y);
         const auto values = y.to_vector<double>();
         // A few units in the last place.
-        const double unit = dtype == DType::kFloat32 ? 4e-7 : 1e-15;
+        const double unit = test::tolerance_of(dtype, 4e-7, 1e-15);
         for (std::size_t i = 0; i < values.size(); ++i) {
           const double value = expected(left[i], right[i]);
           ASSERT_NEAR(values[i], value, unit * std::max(1.0, std::abs(value)))

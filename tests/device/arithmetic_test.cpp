@@ -26,7 +26,8 @@ void check_type(Device device, Expected expected, Run run) {
     const auto check = [&](const Tensor& result, const char* where, std::int64_t offset) {
       const auto values = result.to_vector<T>();
       for (std::size_t i = 0; i < values.size(); ++i)
-        ASSERT_EQ(values[i], expected(left[i], right[i]))
+        ASSERT_EQ(values[i], static_cast<T>(expected(static_cast<Compute<T>>(left[i]),
+                                                     static_cast<Compute<T>>(right[i]))))
             << name_of(kDTypeOf<T>) << ", element " << i << " of " << size << " from " << offset
             << ", result " << where;
     };
@@ -56,6 +57,7 @@ template <class Expected, class Run>
 void check_elementwise(Device device, Expected expected, Run run) {
   check_type<float>(device, expected, run);
   check_type<double>(device, expected, run);
+  if (device.type == DeviceType::kCuda) check_type<BFloat16>(device, expected, run);
 }
 
 TEST_P(Arithmetic, Add) {
@@ -116,16 +118,16 @@ TEST_P(Arithmetic, Sum) {
   in_every_order([&] {
     for (const std::int64_t size : {0, 1, 3, 31, 33, 1023, 1025, 4099}) {
       const Tensor exact = random_tensor({size}, 1, 0, 1);
-      for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+      for (const DType dtype : test::dtypes_on(device())) {
         const Tensor a = exact.to(dtype);
         double expected = 0;
         for (const double v : a.to_vector<double>()) expected += v;
         for (const std::int64_t offset : {0, 1}) {
           const Tensor on_a = test::unaligned_on(device(), a, offset);
-          Tensor result = missing(device(), Tensor::zeros({1}, {.dtype = dtype}), 0);
+          Tensor result = missing(device(), Tensor::zeros({1}, {.dtype = compute_dtype(dtype)}), 0);
           kernels::sum(device(), on_a.view(), result.view());
           // One rounding to float, or those of the additions in double in another order.
-          EXPECT_NEAR(result.item(), expected, expected * (dtype == DType::kFloat32 ? 6e-8 : 1e-14))
+          EXPECT_NEAR(result.item(), expected, expected * (dtype == DType::kFloat64 ? 1e-14 : 6e-8))
               << size << " " << name_of(dtype) << " from " << offset;
         }
       }
@@ -166,7 +168,7 @@ TEST_P(Arithmetic, AllFinite) {
   in_every_order([&] {
     const auto check_values = [&]<class T>(T) {
       for (const std::int64_t size : {1, 33, 1025}) {
-        std::vector<T> values(static_cast<std::size_t>(size), std::numeric_limits<T>::max());
+        std::vector<T> values(static_cast<std::size_t>(size), static_cast<T>(3.3e38));
         const auto all_finite = [&] {
           const Tensor a = test::unaligned_on(device(), Tensor::of({size}, values), size % 2);
           return kernels::all_finite(device(), a.view());
@@ -183,6 +185,7 @@ TEST_P(Arithmetic, AllFinite) {
     };
     check_values(float{});
     check_values(double{});
+    if (GetParam() == DeviceType::kCuda) check_values(BFloat16{});
     EXPECT_TRUE(kernels::all_finite(device(), Tensor::zeros({0}, {.device = device()}).view()));
   });
 }

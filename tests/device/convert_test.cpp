@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "kernels/memory.h"
 #include "tests/device/support.h"
 #include "tests/expect_error.h"
@@ -51,6 +53,10 @@ TEST_P(Convert, Formats) {
       check_formats<float, double>(device(), shape, kPlain, kChannelsLast);
       check_formats<double, float>(device(), shape, kChannelsLast, kPlain);
       check_formats<double, double>(device(), shape, kPlain, kChannelsLast);
+      check_formats<BFloat16, BFloat16>(device(), shape, kPlain, kChannelsLast);
+      check_formats<float, BFloat16>(device(), shape, kPlain, kChannelsLast);
+      check_formats<BFloat16, float>(device(), shape, kChannelsLast, kPlain);
+      check_formats<BFloat16, double>(device(), shape, kChannelsLast, kPlain);
     }
     for (const MemoryFormat format : {kPlain, kChannelsLast}) {
       check_formats<float, float>(device(), {2, 5, 3, 7}, format, format);
@@ -63,6 +69,14 @@ TEST_P(Convert, Formats) {
 TEST_P(Convert, ManySamples) {
   check_formats<float, float>(device(), {4300, 2, 1, 2}, MemoryFormat::kPlain,
                               MemoryFormat::kChannelsLast);
+}
+
+// From the definition: the nearest multiple of the spacing of numbers with 8 significant bits.
+float nearest_bfloat16(float value) {
+  int exponent = 0;
+  std::frexp(value, &exponent);
+  const double spacing = std::ldexp(1.0, exponent - 8);
+  return static_cast<float>(std::nearbyint(static_cast<double>(value) / spacing) * spacing);
 }
 
 TEST_P(Convert, Types) {
@@ -80,6 +94,13 @@ TEST_P(Convert, Types) {
         kernels::convert(device(), test::unaligned_on(device(), rounded, offset).view(),
                          to_double.view());
         EXPECT_EQ(to_double.to_vector<double>(), rounded.to_vector<double>()) << size;
+        Tensor to_half = test::unaligned_on(device(), missing.to(DType::kBFloat16), offset);
+        kernels::convert(device(), test::unaligned_on(device(), rounded, offset).view(),
+                         to_half.view());
+        const auto values = rounded.to_vector<float>();
+        const auto halves = to_half.to_vector<float>();
+        for (std::size_t i = 0; i < values.size(); ++i)
+          ASSERT_EQ(halves[i], nearest_bfloat16(values[i])) << size;
       }
     }
   });
@@ -92,6 +113,26 @@ TEST_P(Convert, KeepsNaNAndInfinity) {
   EXPECT_TRUE(std::isnan(values[0]));
   EXPECT_EQ((std::vector<float>{values.begin() + 1, values.end()}),
             (std::vector<float>{INFINITY, -INFINITY, INFINITY}));
+}
+
+// Ties go to the even number, on every device alike; what is too large becomes infinite.
+TEST_P(Convert, RoundsToBFloat16) {
+  const std::vector<float> given = {1.0F + 0x1p-8F,    1.0F + 3 * 0x1p-8F, 1.0F + 0x1.01p-8F,
+                                    -(1.0F + 0x1p-8F), 0x1.FFp127F,        0x1.FEFFFEp127F,
+                                    0x1p-133F,         0x1p-149F,          -0.0F,
+                                    3.0F * 0x1p-134F,  INFINITY,           -INFINITY};
+  const std::vector<float> expected = {1.0F,     1.0F + 0x1p-6F, 1.0F + 0x1p-7F, -1.0F,
+                                       INFINITY, 0x1.FEp127F,    0x1p-133F,      0.0F,
+                                       -0.0F,    0x1p-132F,      INFINITY,       -INFINITY};
+  const auto count = static_cast<std::int64_t>(given.size());
+  const auto rounded =
+      Tensor::of({count}, given).to(device()).to(DType::kBFloat16).to_vector<float>();
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    EXPECT_EQ(rounded[i], expected[i]) << given[i];
+    EXPECT_EQ(std::signbit(rounded[i]), std::signbit(expected[i])) << given[i];
+  }
+  const Tensor nan = Tensor::of<float>({1}, {NAN}).to(device()).to(DType::kBFloat16);
+  EXPECT_TRUE(std::isnan(nan.item()));
 }
 
 TEST_P(Convert, Integers) {
@@ -128,7 +169,7 @@ CONCORD_ON_EVERY_DEVICE(Fill);
 
 TEST_P(Fill, EveryElement) {
   in_every_order([&] {
-    for (const DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt64}) {
+    for (const DType dtype : {DType::kFloat32, DType::kFloat64, DType::kBFloat16, DType::kInt64}) {
       for (const std::int64_t size : test::kAwkwardSizes) {
         for (const std::int64_t offset : {0, 1}) {
           // With a neighbour on both sides.

@@ -18,10 +18,12 @@ constexpr std::uint64_t kOffset = (std::uint64_t{1} << 40) + 3;
 template <class T>
 std::vector<T> expected_of(const std::vector<T>& x, double p) {
   random::Stream words(kSeed, kOffset);
-  const T factor = static_cast<T>(1.0 / (1.0 - p));
+  const auto factor = static_cast<Compute<T>>(1.0 / (1.0 - p));
   std::vector<T> y;
   for (const T v : x)
-    y.push_back(static_cast<double>(random::uniform_float(words.next())) < p ? T(0) : v * factor);
+    y.push_back(static_cast<double>(random::uniform_float(words.next())) < p
+                    ? T(0)
+                    : static_cast<T>(static_cast<Compute<T>>(v) * factor));
   return y;
 }
 
@@ -55,6 +57,7 @@ TEST_P(Dropout, Plain) {
     for (const std::int64_t size : test::kAwkwardSizes) {
       check_plain<float>(device(), size, 0.3);
       check_plain<double>(device(), size, 0.5);
+      if (GetParam() == DeviceType::kCuda) check_plain<BFloat16>(device(), size, 0.3);
     }
     check_plain<float>(device(), 33, 0);
     check_plain<float>(device(), 33, 1 - 0x1.0p-20);
@@ -81,6 +84,7 @@ TEST_P(Dropout, ChannelsLast) {
       };
       check_type(float{});
       check_type(double{});
+      if (GetParam() == DeviceType::kCuda) check_type(BFloat16{});
     }
   });
 }

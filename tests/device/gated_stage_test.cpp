@@ -20,7 +20,7 @@ CONCORD_ON_EVERY_DEVICE(GatedStage);
 constexpr double kGate = 0.75;
 
 // The quotient p / s is rounded, then its product with an element: a few units in the last place.
-double rounding(DType dtype) { return dtype == DType::kFloat32 ? 4e-7 : 1e-15; }
+double rounding(DType dtype) { return test::tolerance_of(dtype, 4e-7, 1e-15); }
 
 // Maps and a scale, on the host in float64 (rounded to `dtype`) and on the device.
 struct Given {
@@ -32,9 +32,9 @@ struct Given {
       : x(random_tensor(shape, 1, -2, 2).to(dtype).in_format(format)),
         h(random_tensor(shape, 2, -2, 2).to(dtype).in_format(format)),
         s(random_tensor(per_sample ? Shape{shape[0], shape[1]} : Shape{shape[1]}, 3, 0.5, 2)
-              .to(dtype)),
+              .to(compute_dtype(dtype))),
         device_s(s.to(device)),
-        device_p(Tensor::full({1}, kGate, {.dtype = dtype}).to(device)),
+        device_p(Tensor::full({1}, kGate, {.dtype = compute_dtype(dtype)}).to(device)),
         v(x.to_vector<double>()),
         gated(h.to_vector<double>()) {
     const Values scales = s.to_vector<double>();
@@ -76,7 +76,7 @@ TEST_P(GatedStage, ScaleFromVariance) {
 TEST_P(GatedStage, DivideByScale) {
   in_every_order([&] {
     for_every_layout(
-        [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
+        device(), [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
           for (const bool per_sample : {false, true}) {
             const Given given(device(), shape, dtype, format, per_sample);
             Placed v(device(), given.x, offset);
@@ -96,7 +96,7 @@ TEST_P(GatedStage, DivideByScale) {
 TEST_P(GatedStage, Forward) {
   in_every_order([&] {
     for_every_layout(
-        [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
+        device(), [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
           for (const bool per_sample : {false, true}) {
             const Given given(device(), shape, dtype, format, per_sample);
             const Placed x(device(), given.x, offset);
@@ -123,7 +123,7 @@ TEST_P(GatedStage, Backward) {
   int next = 0;
   in_every_order([&] {
     for_every_layout(
-        [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
+        device(), [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
           for (const bool per_sample : {false, true}) {
             const Given given(device(), shape, dtype, format, per_sample);
             // Which of dh and dp, and where dh goes: a way for each layout, all over all of them.
@@ -135,7 +135,7 @@ TEST_P(GatedStage, Backward) {
             Placed dy(device(), given.x, offset);
             const Placed h(device(), given.h, offset);
             Placed dh(device(), nan_like(given.x), offset);
-            Tensor dp = Tensor::full({1}, NAN, {.dtype = dtype}).to(device());
+            Tensor dp = Tensor::full({1}, NAN, {.dtype = compute_dtype(dtype)}).to(device());
             Placed& to = in_place ? dy : dh;
             kernels::gated_stage_backward(device(), std::as_const(dy).view(), h.view(),
                                           given.device_s.view(), given.device_p.view(),
@@ -156,7 +156,7 @@ TEST_P(GatedStage, Backward) {
               size += std::abs(term);
             }
             // Relative to the size of what is added, of which each term is rounded.
-            EXPECT_NEAR(dp.item(), expected, rounding(dtype) * std::max(size, 1.0));
+            EXPECT_NEAR(dp.item(), expected, rounding(compute_dtype(dtype)) * std::max(size, 1.0));
           }
         });
   });

@@ -33,16 +33,19 @@ std::vector<float> expected_of(const std::vector<std::uint8_t>& bytes, const Sha
   return values;
 }
 
-void check_normalized(Device device, const Shape& shape, MemoryFormat format, std::int64_t offset) {
-  SCOPED_TRACE(shape.to_string() + " " + std::string(name_of(format)) + ", offset " +
-               std::to_string(offset));
+void check_normalized(Device device, const Shape& shape, MemoryFormat format, std::int64_t offset,
+                      DType dtype = DType::kFloat32) {
+  SCOPED_TRACE(shape.to_string() + " " + std::string(name_of(format)) + " " +
+               std::string(name_of(dtype)) + ", offset " + std::to_string(offset));
   const auto bytes = random_bytes(shape.numel());
   const Tensor images = test::unaligned_on(device, Tensor::of(shape, bytes), offset);
-  Tensor y =
-      Tensor::full({shape[0], 3, shape[1], shape[2]}, NAN, {.device = device}).in_format(format);
+  Tensor y = Tensor::full({shape[0], 3, shape[1], shape[2]}, NAN, {dtype, device, format});
   kernels::normalize_images(device, images.view(), kMean, kDeviation, y.view());
   // To the bit: no rounding is left open.
-  EXPECT_EQ(y.to_vector<float>(), expected_of(bytes, shape));
+  std::vector<float> expected = expected_of(bytes, shape);
+  if (dtype == DType::kBFloat16)
+    for (float& value : expected) value = BFloat16(value);
+  EXPECT_EQ(y.to_vector<float>(), expected);
 }
 
 // Maps that are whole packs of four pixels and that are not, of one block and of several, whose
@@ -55,8 +58,11 @@ TEST_P(Images, Normalize) {
   in_every_order([&] {
     for (const Shape& shape : shapes)
       for (const MemoryFormat format : {MemoryFormat::kPlain, MemoryFormat::kChannelsLast})
-        for (const std::int64_t offset : {0, 1, 4})
+        for (const std::int64_t offset : {0, 1, 4}) {
           check_normalized(device(), shape, format, offset);
+          if (GetParam() == DeviceType::kCuda)
+            check_normalized(device(), shape, format, offset, DType::kBFloat16);
+        }
   });
 }
 

@@ -61,11 +61,11 @@ inline const std::vector<Shape> kChannelShapes = {
     {3, 67, 2, 2},  {2, 40, 4, 4},  {19, 4, 1, 31}, {2, 96, 3, 5}, {1, 2, 25, 41},
     {1, 3, 31, 33}, {33, 12, 1, 1}, {2, 128, 9, 9}};
 
-// Calls body(shape, dtype, format, offset) for every way in which a tensor may lie.
+// Calls body(shape, dtype, format, offset) for every way in which a tensor may lie on the device.
 template <class Body>
-void for_every_layout(Body body) {
+void for_every_layout(Device device, Body body) {
   for (const Shape& shape : kChannelShapes) {
-    for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+    for (const DType dtype : dtypes_on(device)) {
       for (const MemoryFormat format : {MemoryFormat::kPlain, MemoryFormat::kChannelsLast}) {
         if (!supports(format, shape)) continue;
         const ChannelLayout layout = channel_layout(shape, format);

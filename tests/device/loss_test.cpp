@@ -13,15 +13,13 @@ using test::random_tensor;
 
 CONCORD_ON_EVERY_DEVICE(Loss);
 
-constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat64};
-
 // Rows of a warp and of a block, fewer and more of them than a block holds.
 constexpr std::int64_t kRows[] = {1, 3, 5};
 constexpr std::int64_t kColumns[] = {1, 10, 31, 33, 256, 257, 1025};
 
 // Terms of the size of 1 to 10 whose exponentials are float32: some units in the last place of the
 // sum. Of the largest value, or of 1 where that is smaller.
-double tolerance(DType dtype) { return dtype == DType::kFloat32 ? 4e-7 : 4e-15; }
+double tolerance(DType dtype) { return test::tolerance_of(dtype, 4e-7, 4e-15); }
 
 void expect_near(double actual, double expected, DType dtype) {
   EXPECT_NEAR(actual, expected, tolerance(dtype) * std::max(1.0, std::abs(expected)));
@@ -52,10 +50,10 @@ std::vector<double> log_softmax(const double* row, std::int64_t count, double ta
 
 // Calls body(rows, columns, dtype, offset) for all of them.
 template <class Body>
-void for_each_matrix(Body body) {
+void for_each_matrix(Device device, Body body) {
   for (const std::int64_t rows : kRows) {
     for (const std::int64_t columns : kColumns) {
-      for (const DType dtype : kTypes) {
+      for (const DType dtype : test::dtypes_on(device)) {
         SCOPED_TRACE(testing::Message() << rows << "x" << columns << " " << name_of(dtype));
         body(rows, columns, dtype, rows % 2);
       }
@@ -65,9 +63,10 @@ void for_each_matrix(Body body) {
 
 TEST_P(Loss, CrossEntropy) {
   in_every_order([&] {
-    for_each_matrix([&](std::int64_t rows, std::int64_t columns, DType dtype, std::int64_t offset) {
+    for_each_matrix(device(), [&](std::int64_t rows, std::int64_t columns, DType dtype,
+                                  std::int64_t offset) {
       const Tensor logits = random_tensor({rows, columns}, 1, -8, 8).to(dtype);
-      const Tensor dy = random_tensor({1}, 2, 1, 2).to(dtype);
+      const Tensor dy = random_tensor({1}, 2, 1, 2).to(compute_dtype(dtype));
       const auto values = logits.to_vector<double>();
       std::vector<std::int64_t> labels;
       for (std::int64_t n = 0; n < rows; ++n) labels.push_back((n * 7 + columns - 1) % columns);
@@ -82,14 +81,14 @@ TEST_P(Loss, CrossEntropy) {
       const Tensor x = test::unaligned_on(device(), logits, offset);
       const Tensor wanted = Tensor::of(Shape{rows}, labels).to(device());
       const Tensor weight = dy.to(device());
-      Tensor loss = missing({}, dtype, device());
+      Tensor loss = missing({}, compute_dtype(dtype), device());
       Tensor log_sum = missing({rows}, DType::kFloat64, device());
       Tensor dx = missing({rows, columns}, dtype, device(), offset);
       kernels::cross_entropy_forward(device(), x.view(), wanted.view(), loss.view(),
                                      log_sum.view());
       kernels::cross_entropy_backward(device(), x.view(), wanted.view(),
                                       std::as_const(log_sum).view(), weight.view(), dx.view());
-      expect_near(loss.item(), expected, dtype);
+      expect_near(loss.item(), expected, compute_dtype(dtype));
       expect_near(dx, gradient, dtype);
     });
   });
@@ -184,11 +183,11 @@ template <class Forward, class Backward>
 void check_pairs(Device device, const std::function<double(double, double)>& term,
                  const std::function<double(double, double)>& gradient_of, Forward forward,
                  Backward backward) {
-  for (const DType dtype : kTypes) {
+  for (const DType dtype : test::dtypes_on(device)) {
     for (const std::int64_t size : test::kAwkwardSizes) {
       const Tensor a = random_tensor({size}, 1, -9, 9).to(dtype);
       const Tensor b = random_tensor({size}, 2, 0, 1).to(dtype);
-      const Tensor dy = random_tensor({1}, 3, 1, 2).to(dtype);
+      const Tensor dy = random_tensor({1}, 3, 1, 2).to(compute_dtype(dtype));
       const auto left = a.to_vector<double>();
       const auto right = b.to_vector<double>();
       double expected = 0;
@@ -203,11 +202,11 @@ void check_pairs(Device device, const std::function<double(double, double)>& ter
         const Tensor on_a = test::unaligned_on(device, a, offset);
         const Tensor on_b = test::unaligned_on(device, b, offset);
         const Tensor weight = dy.to(device);
-        Tensor loss = missing({}, dtype, device);
+        Tensor loss = missing({}, compute_dtype(dtype), device);
         Tensor da = missing({size}, dtype, device, offset);
         forward(on_a.view(), on_b.view(), loss.view());
         backward(on_a.view(), on_b.view(), weight.view(), da.view());
-        expect_near(loss.item(), expected, dtype);
+        expect_near(loss.item(), expected, compute_dtype(dtype));
         expect_near(da, gradient, dtype);
         // Alignment changes no bit.
         if (offset == 0) aligned = loss.item();
@@ -291,41 +290,42 @@ TEST_P(Loss, MeanSquaredErrorRepeatsItsBits) {
 
 TEST_P(Loss, Distillation) {
   in_every_order([&] {
-    for_each_matrix([&](std::int64_t rows, std::int64_t columns, DType dtype, std::int64_t offset) {
-      const double tau = 3;
-      const Tensor student = random_tensor({rows, columns}, 1, -8, 8).to(dtype);
-      const Tensor teacher = random_tensor({rows, columns}, 2, -8, 8).to(dtype);
-      const Tensor dy = random_tensor({1}, 3, 1, 2).to(dtype);
-      const auto s = student.to_vector<double>();
-      const auto t = teacher.to_vector<double>();
-      double expected = 0;
-      double scale = 0;
-      std::vector<double> gradient;
-      for (std::int64_t n = 0; n < rows; ++n) {
-        const auto log_p = log_softmax(&s[n * columns], columns, tau);
-        const auto log_q = log_softmax(&t[n * columns], columns, tau);
-        for (std::int64_t m = 0; m < columns; ++m) {
-          expected -= tau * tau / rows * std::exp(log_q[m]) * log_p[m];
-          const double weight = dy.item() * tau / rows;
-          gradient.push_back(weight * (std::exp(log_p[m]) - std::exp(log_q[m])));
-          scale = std::max(scale, weight * std::exp(log_p[m]));
-        }
-      }
-      const Tensor on_student = test::unaligned_on(device(), student, offset);
-      const Tensor on_teacher = test::unaligned_on(device(), teacher, offset);
-      const Tensor weight = dy.to(device());
-      Tensor loss = missing({}, dtype, device());
-      Tensor d_student = missing({rows, columns}, dtype, device(), offset);
-      kernels::distillation_loss_forward(device(), on_student.view(), on_teacher.view(), tau,
-                                         loss.view());
-      kernels::distillation_loss_backward(device(), on_student.view(), on_teacher.view(), tau,
-                                          weight.view(), d_student.view());
-      expect_near(loss.item(), expected, dtype);
-      // The difference of two probabilities, each good to some units in its last place.
-      const auto values = d_student.to_vector<double>();
-      for (std::size_t i = 0; i < values.size(); ++i)
-        ASSERT_NEAR(values[i], gradient[i], tolerance(dtype) * scale) << "element " << i;
-    });
+    for_each_matrix(
+        device(), [&](std::int64_t rows, std::int64_t columns, DType dtype, std::int64_t offset) {
+          const double tau = 3;
+          const Tensor student = random_tensor({rows, columns}, 1, -8, 8).to(dtype);
+          const Tensor teacher = random_tensor({rows, columns}, 2, -8, 8).to(dtype);
+          const Tensor dy = random_tensor({1}, 3, 1, 2).to(compute_dtype(dtype));
+          const auto s = student.to_vector<double>();
+          const auto t = teacher.to_vector<double>();
+          double expected = 0;
+          double scale = 0;
+          std::vector<double> gradient;
+          for (std::int64_t n = 0; n < rows; ++n) {
+            const auto log_p = log_softmax(&s[n * columns], columns, tau);
+            const auto log_q = log_softmax(&t[n * columns], columns, tau);
+            for (std::int64_t m = 0; m < columns; ++m) {
+              expected -= tau * tau / rows * std::exp(log_q[m]) * log_p[m];
+              const double weight = dy.item() * tau / rows;
+              gradient.push_back(weight * (std::exp(log_p[m]) - std::exp(log_q[m])));
+              scale = std::max(scale, weight * std::exp(log_p[m]));
+            }
+          }
+          const Tensor on_student = test::unaligned_on(device(), student, offset);
+          const Tensor on_teacher = test::unaligned_on(device(), teacher, offset);
+          const Tensor weight = dy.to(device());
+          Tensor loss = missing({}, compute_dtype(dtype), device());
+          Tensor d_student = missing({rows, columns}, dtype, device(), offset);
+          kernels::distillation_loss_forward(device(), on_student.view(), on_teacher.view(), tau,
+                                             loss.view());
+          kernels::distillation_loss_backward(device(), on_student.view(), on_teacher.view(), tau,
+                                              weight.view(), d_student.view());
+          expect_near(loss.item(), expected, compute_dtype(dtype));
+          // The difference of two probabilities, each good to some units in its last place.
+          const auto values = d_student.to_vector<double>();
+          for (std::size_t i = 0; i < values.size(); ++i)
+            ASSERT_NEAR(values[i], gradient[i], tolerance(dtype) * scale) << "element " << i;
+        });
   });
 }
 

@@ -58,7 +58,7 @@ Tensor doubles(const Shape& shape, const Values& values) { return Tensor::of(sha
 TEST_P(Norm, MeanAndVariance) {
   in_every_order([&] {
     for_every_layout(
-        [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
+        device(), [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
           const Tensor x = random_tensor(shape, 1, -3, 5).to(dtype).in_format(format);
           const Values v = x.to_vector<double>();
           const Placed on_device(device(), x, offset);
@@ -154,8 +154,8 @@ struct Given {
   Given(Device device, const Shape& shape, DType dtype, MemoryFormat format, bool per_sample,
         double center = 1)
       : x(random_tensor(shape, 1, center - 2, center + 2).to(dtype).in_format(format)),
-        weight(random_tensor({shape[1]}, 2, -1.5, 1.5, 0.2).to(dtype)),
-        bias(random_tensor({shape[1]}, 3).to(dtype)),
+        weight(random_tensor({shape[1]}, 2, -1.5, 1.5, 0.2).to(compute_dtype(dtype))),
+        bias(random_tensor({shape[1]}, 3).to(compute_dtype(dtype))),
         residual(random_tensor(shape, 4).to(dtype).in_format(format)),
         dy(random_tensor(shape, 5).to(dtype).in_format(format)) {
     const Reference reference(shape, per_sample);
@@ -207,14 +207,14 @@ struct Normalized {
 
 // Of float32 a few units in the last place of the largest term, which scale = weight / deviation
 // may make ten times larger than the result.
-double rounding(DType dtype) { return dtype == DType::kFloat32 ? 3e-6 : 1e-14; }
+double rounding(DType dtype) { return test::tolerance_of(dtype, 3e-6, 1e-14); }
 
 // Of every layout a few of the choices, so that all are seen over all layouts.
 TEST_P(Norm, Forward) {
   unsigned next = 0;
   in_every_order([&] {
     for_every_layout(
-        [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
+        device(), [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
           for (int repeat = 0; repeat < 3; ++repeat) {
             const unsigned choice = next++ * 7 % 16;
             const bool per_sample = (choice & 1U) != 0;
@@ -318,12 +318,13 @@ void check_backward(Device device, const Shape& shape, DType dtype, MemoryFormat
 
   // The sums go over up to a thousand terms, whose products are rounded to the dtype.
   const double tolerance = 4 * rounding(dtype);
+  const double of_sums = 4 * rounding(compute_dtype(dtype));
   if (test.wants_dx) expect_near((dx_in_place ? dy : actual_dx).values(), dx, tolerance, "dx");
   if (test.adds)
     expect_near((residual_in_place ? dy : residual).values(), g, 0, "gradient of the residual");
   if (!test.wants_affine) return;
-  expect_near(d_weight, reference.per_channel(sum_product), tolerance, "gradient of weight");
-  expect_near(d_bias, reference.per_channel(sum_g), tolerance, "gradient of bias");
+  expect_near(d_weight, reference.per_channel(sum_product), of_sums, "gradient of weight");
+  expect_near(d_bias, reference.per_channel(sum_g), of_sums, "gradient of bias");
 }
 
 // Cases in which every flag takes both values beside every other flag's.
@@ -347,7 +348,7 @@ TEST_P(Norm, Backward) {
   std::size_t next = 0;
   in_every_order([&] {
     for_every_layout(
-        [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
+        device(), [&](const Shape& shape, DType dtype, MemoryFormat format, std::int64_t offset) {
           for (int repeat = 0; repeat < 2; ++repeat) {
             const std::size_t number = next++ * 7 % cases.size();
             SCOPED_TRACE(fmt::format("case {}", number));

@@ -12,7 +12,6 @@ using test::random_tensor;
 
 CONCORD_ON_EVERY_DEVICE(Pooling);
 
-constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat64};
 constexpr MemoryFormat kFormats[] = {MemoryFormat::kPlain, MemoryFormat::kChannelsLast};
 
 // On the device in `format`; plain tensors begin `offset` elements behind a boundary.
@@ -83,7 +82,7 @@ MaxReference max_reference(const MaxCase& c, const std::vector<double>& x,
 TEST_P(Pooling, Max) {
   in_every_order([&] {
     for (const MaxCase& c : kMaxCases) {
-      for (const DType dtype : kTypes) {
+      for (const DType dtype : test::dtypes_on(device())) {
         for (const MemoryFormat format : kFormats) {
           for (const std::int64_t offset : {0, 1}) {
             if (offset > 0 && format != MemoryFormat::kPlain) continue;
@@ -127,7 +126,7 @@ TEST_P(Pooling, Max) {
             }
             // Sums of at most 25 gradients, mostly of one.
             const auto sums = dx.to_vector<double>();
-            const double unit = dtype == DType::kFloat32 ? 1e-6 : 1e-14;
+            const double unit = test::tolerance_of(dtype, 1e-6, 1e-14);
             for (std::size_t i = 0; i < sums.size(); ++i)
               ASSERT_NEAR(sums[i], expected.dx[i], unit * std::max(1.0, std::abs(expected.dx[i])))
                   << "gradient " << i;
@@ -225,7 +224,7 @@ TEST_P(Pooling, AdaptiveAverage) {
       const Shape out = {shape[0], shape[1], size.height, size.width};
       const auto rows = average_matrix(shape[2], size.height);
       const auto columns = average_matrix(shape[3], size.width);
-      for (const DType dtype : kTypes) {
+      for (const DType dtype : test::dtypes_on(device())) {
         const Tensor values = random_tensor(shape, 1).to(dtype);
         const Tensor gradients = random_tensor(out, 2).to(dtype);
         const auto from = values.to_vector<double>();
@@ -255,7 +254,7 @@ TEST_P(Pooling, AdaptiveAverage) {
           kernels::adaptive_avg_pool2d_forward(device(), x.view(), y.view());
           kernels::adaptive_avg_pool2d_backward(device(), dy.view(), dx.view());
           // Of values of at most 1: the rounding of a sum of up to 4,000, over their count.
-          const double unit = dtype == DType::kFloat32 ? 2e-7 : 4e-16;
+          const double unit = test::tolerance_of(dtype, 2e-7, 4e-16);
           test::expect_close(y, Tensor::of(out, y_expected), unit, "y");
           test::expect_close(dx, Tensor::of(shape, dx_expected), unit * 4, "dx");
         }

@@ -78,7 +78,7 @@ void check_resize(Device device, const Case& c, DType dtype) {
     kernels::resize_bilinear_backward(device, dy.view(), dx.view());
     // Values of at most 1, coordinates of at most 40 in the reference; a gradient is the sum of up
     // to 1,500 of them.
-    const double unit = dtype == DType::kFloat32 ? 3e-7 : 2e-14;
+    const double unit = test::tolerance_of(dtype, 3e-7, 2e-14);
     test::expect_close(y, Tensor::of(c.y, y_expected), unit, "y");
     test::expect_close(dx, Tensor::of(c.x, dx_expected), unit * 10, "dx");
   }
@@ -87,7 +87,7 @@ void check_resize(Device device, const Case& c, DType dtype) {
 TEST_P(Resize, Bilinear) {
   in_every_order([&] {
     for (const Case& c : kCases)
-      for (const DType dtype : {DType::kFloat32, DType::kFloat64}) check_resize(device(), c, dtype);
+      for (const DType dtype : test::dtypes_on(device())) check_resize(device(), c, dtype);
   });
 }
 

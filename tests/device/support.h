@@ -24,6 +24,18 @@ namespace concord::test {
 // The sizes at which tails, whole vectors and whole blocks begin and end.
 inline constexpr std::int64_t kAwkwardSizes[] = {1, 3, 31, 32, 33, 255, 257, 1023, 1025};
 
+// The floating dtypes that the device computes with.
+inline std::vector<DType> dtypes_on(Device device) {
+  std::vector<DType> dtypes = {DType::kFloat32, DType::kFloat64};
+  if (device.type == DeviceType::kCuda) dtypes.push_back(DType::kBFloat16);
+  return dtypes;
+}
+// The tolerance of a dtype: half a unit in the last place of bfloat16 and some of float32, in which
+// it is computed; else the one given for it.
+inline double tolerance_of(DType dtype, double float32, double float64) {
+  return dtype == DType::kFloat64 ? float64 : dtype == DType::kFloat32 ? float32 : 0x1p-8 + float32;
+}
+
 class OnDevice : public ::testing::TestWithParam<DeviceType> {
  protected:
   Device device() const { return {GetParam(), 0}; }

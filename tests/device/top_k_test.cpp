@@ -75,7 +75,7 @@ TEST_P(TopKs, OfRowsOfAllKinds) {
       for (const std::int64_t k : {1, 5, 32})
         if (k <= columns) check_top_k(device(), rows_of_all_kinds(columns), k, columns % 2);
   });
-  for (const DType dtype : {DType::kFloat32, DType::kFloat64})
+  for (const DType dtype : test::dtypes_on(device()))
     for (const std::int64_t columns : test::kAwkwardSizes) {
       const std::int64_t k = std::min<std::int64_t>(columns, columns == 1025 ? 32 : 5);
       check_top_k(device(), rows_of_all_kinds(columns).to(dtype), k, columns % 2);

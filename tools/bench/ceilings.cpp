@@ -129,10 +129,10 @@ Ceilings ceilings_of_accelerator(Device device) {
   const Tensor b = Tensor::full({kRows, kRows}, 0.25, options);
   Tensor product = empty_like(a);
   Ceilings ceilings;
-  ceilings.fma_flops =
-      2.0 * kRows * kRows * kRows / least_seconds(device, [&] {
-        kernels::linear_forward(device, a.view(), b.view(), kernels::ConstView(), product.view());
-      });
+  ceilings.fma_flops = 2.0 * kRows * kRows * kRows / least_seconds(device, [&] {
+                         kernels::linear_forward(device, a.view(), b.view(), kernels::ConstView(),
+                                                 false, product.view());
+                       });
   const std::size_t bytes = std::size_t{1} << 30;
   const Tensor from = Tensor::zeros({static_cast<std::int64_t>(bytes / sizeof(float))}, options);
   Tensor to = empty_like(from);

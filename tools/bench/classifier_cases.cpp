@@ -41,7 +41,7 @@ void add_linear(CaseList& list, const Layer& layer) {
     LinearOperands o = operands();
     return Work{[o]() mutable {
                   kernels::linear_forward(o.x.device(), o.x.view(), o.weight.view(), o.bias.view(),
-                                          o.y.view());
+                                          false, o.y.view());
                 },
                 o.flops, bytes_of({o.x, o.weight, o.bias, o.y})};
   });

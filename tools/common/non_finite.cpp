@@ -9,7 +9,7 @@ namespace concord::tool {
 namespace {
 
 bool finite(const Tensor& tensor) {
-  if (tensor.dtype() != DType::kFloat32 && tensor.dtype() != DType::kFloat64) return true;
+  if (!is_floating(tensor.dtype())) return true;
   return tensor.numel() == 0 || kernels::all_finite(tensor.device(), tensor.view());
 }
 

@@ -49,7 +49,8 @@ CLI::Validator schedule_text() {
 void add_device_options(CommandLine& line, DeviceOptions& options) {
   line.option("--device", options.device, "auto, cpu or cuda[:N]", device_word());
   line.option("--precision", options.precision,
-              "of convolutions and products: fp32, or tf32 on a GPU (bf16 is not there yet)",
+              "fp32; on a GPU also tf32 (factors of products rounded to 10 bits) or bf16 (maps "
+              "stored in bfloat16, parameters and their updates in float32)",
               one_of({"fp32", "tf32", "bf16"}));
   line.option("--threads", options.threads, "threads that compute; 0 = one per core",
               in_range(0, 1024));
@@ -100,8 +101,6 @@ Device apply(DeviceOptions& options) {
   check(options.precision == "fp32" || device.type == DeviceType::kCuda,
         "--precision {}: needs a CUDA device, this run is on the CPU; use --precision fp32",
         options.precision);
-  check(options.precision != "bf16",
-        "--precision bf16: not there yet; use --precision tf32, or fp32");
   kernels::set_precision(options.precision == "tf32" ? kernels::Precision::kTf32
                                                      : kernels::Precision::kFloat32);
   options.place = device;
