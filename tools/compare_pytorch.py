@@ -19,7 +19,7 @@ resident when the libraries were loaded and nothing was built yet, for importing
 some hundred MiB.
 
 With --device cuda both run on the GPU, in float32 or, with --precision tf32, with TF32 in convolutions
-and products; each step ends when the device is done, and peak memory is that of tensors on the device.
+and products, or, with bf16, with bfloat16 maps and float32 parameters (in PyTorch autocast); each step ends when the device is done, and peak memory is that of tensors on the device.
 
 Needs torch and torchvision, which building and testing Concord never do, and build/bin.
 
@@ -198,7 +198,13 @@ def pytorch_step(work, mode, folder, device, precision):
     if "freezing" in modes:
         import torch._inductor.config
         torch._inductor.config.freezing = True
-    forward = torch.compile(model) if "compile" in modes else model
+    compiled = torch.compile(model) if "compile" in modes else model
+
+    def forward(x):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            y = compiled(x)
+        return y.float()
+
     last = {}
 
     if kind == "infer":
@@ -591,9 +597,8 @@ def parse():
                         help="of PyTorch to try (default: all that apply)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu",
                         help="of both sides (default: cpu); decoding is on the CPU")
-    parser.add_argument("--precision", choices=["fp32", "tf32"], default="fp32",
-                        help="of convolutions and products on cuda (default: fp32); tf32 needs a "
-                        "larger --tolerance")
+    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32",
+                        help="on cuda (default: fp32); the others need a larger --tolerance")
     parser.add_argument("--convolution", choices=["auto", "direct", "winograd"], default="auto",
                         help="Concord's algorithm (default: auto)")
     parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/bin"),

@@ -61,7 +61,8 @@ sanitizer() {
 
 bench() {
   "$bin/concord-bench" --device cuda --format json >"$out/bench.json" &&
-    "$bin/concord-bench" --device cuda | tee "$out/bench.txt"
+    "$bin/concord-bench" --device cuda | tee "$out/bench.txt" &&
+    "$bin/concord-bench" --device cuda --precision bf16 --format json >"$out/bench-bf16.json"
 }
 
 pytorch() {
@@ -73,6 +74,8 @@ pytorch() {
     tee "$out/pytorch.txt"
   python3 tools/compare_pytorch.py --bin "$bin" --device cuda --precision tf32 --tolerance 0.02 \
     --json "$out/pytorch-tf32.json" | tee "$out/pytorch-tf32.txt"
+  python3 tools/compare_pytorch.py --bin "$bin" --device cuda --precision bf16 --tolerance 0.05 \
+    --json "$out/pytorch-bf16.json" | tee "$out/pytorch-bf16.txt"
 }
 
 # One network trained on each device from one seed, and features taken of both. Fails unless the loss of the

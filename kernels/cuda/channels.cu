@@ -73,7 +73,7 @@ ChannelSweep plan_sweep(const ConstView& view, bool per_sample, bool aligned, bo
   const std::int64_t steps = ceil_div(sweep.spatial, pixels_at_once);
   const bool one_wave = sums && sweep.last;
   const std::int64_t threads =
-      kMultiprocessors * kSweepThreads * (one_wave ? kBlocksWithSums : 4 * kBlocks);
+      kMultiprocessors * kSweepThreads * blocks_at_once(pack, sums) * (one_wave ? 1 : 4);
   const std::int64_t wanted = std::clamp<std::int64_t>(
       ceil_div(teams * sweep.team * steps, threads), 2, sums ? std::int64_t{1} << 40 : 16);
   sweep.pixel_chunk = ceil_div(steps, ceil_div(steps, wanted)) * pixels_at_once;

@@ -20,9 +20,9 @@
 namespace concord::cuda {
 
 inline constexpr int kSweepThreads = 256;
-// As many blocks of a sweep, with sums or without, must fit on a multiprocessor at once.
-inline constexpr int kBlocks = 4;
-inline constexpr int kBlocksWithSums = 3;
+// As many blocks of a sweep must fit on a multiprocessor at once. A thread that moves eight
+// elements of bfloat16 holds the coefficients and sums of eight channels, and gets more registers.
+constexpr int blocks_at_once(int pack, bool sums) { return (pack == 8 ? 3 : 4) - (sums ? 1 : 0); }
 inline constexpr int kSweepWarps = kSweepThreads / static_cast<int>(kWarp);
 
 // How a launch cuts a tensor. A part is `sample_chunk` samples by `pixel_chunk` pixels of every
@@ -129,7 +129,8 @@ __device__ __forceinline__ StridedElements<T> strided_elements(std::int64_t begi
 
 // partial[(part * kSums + sum) * C + channel]
 template <bool kWide, class Coefficients, class Body>
-__global__ void __launch_bounds__(kSweepThreads, Body::kSums > 0 ? kBlocksWithSums : kBlocks)
+__global__ void __launch_bounds__(kSweepThreads, blocks_at_once(Pack<typename Body::Element>::kSize,
+                                                                Body::kSums > 0))
     sweep_maps_kernel(ChannelSweep sweep, Coefficients coefficients, Body body, double* partial) {
   using T = typename Body::Element;
   constexpr int kSums = Body::kSums;
@@ -174,7 +175,8 @@ __global__ void __launch_bounds__(kSweepThreads, Body::kSums > 0 ? kBlocksWithSu
 }
 
 template <bool kWide, class Coefficients, class Body>
-__global__ void __launch_bounds__(kSweepThreads, Body::kSums > 0 ? kBlocksWithSums : kBlocks)
+__global__ void __launch_bounds__(kSweepThreads, blocks_at_once(Pack<typename Body::Element>::kSize,
+                                                                Body::kSums > 0))
     sweep_pixels_kernel(ChannelSweep sweep, Coefficients coefficients, Body body, double* partial) {
   using T = typename Body::Element;
   constexpr int kSums = Body::kSums;

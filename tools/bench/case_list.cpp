@@ -5,6 +5,7 @@
 #include "engine/random.h"
 #include "kernels/conv2d.h"
 #include "kernels/memory.h"
+#include "kernels/precision.h"
 
 namespace concord::bench {
 
@@ -27,6 +28,14 @@ Tensor random_tensor(const Setting& setting, const Shape& shape, MemoryFormat fo
   return tensor.to(setting.device);
 }
 
+Tensor random_maps(const Setting& setting, const Shape& shape, MemoryFormat format) {
+  return random_tensor(setting, shape, format).to(setting.maps);
+}
+
+Tensor empty_maps(const Setting& setting, const Shape& shape, MemoryFormat format) {
+  return empty_tensor(setting, shape, format, setting.maps);
+}
+
 Tensor random_labels(const Setting& setting, std::int64_t count, std::int64_t classes) {
   random::Stream stream(setting.seed, 1);
   std::vector<std::int64_t> labels;
@@ -40,21 +49,23 @@ std::string text_of(const Shape& shape, MemoryFormat format) {
                           : fmt::format("{}/{}", shape.to_string(), name_of(format));
 }
 
-MemoryFormat network_format(Device device, const Shape& maps) {
-  return kernels::conv2d_formats(device, maps, MemoryFormat::kPlain, DType::kFloat32,
+MemoryFormat network_format(const Setting& setting, const Shape& maps) {
+  return kernels::conv2d_formats(setting.device, maps, MemoryFormat::kPlain, setting.maps,
                                  Shape{maps[1], maps[1], 1, 1}, Conv2dOptions{})
       .output;
 }
 
-std::vector<MemoryFormat> all_formats(Device device, const Shape& maps) {
-  std::vector<MemoryFormat> formats = {network_format(device, maps)};
+std::vector<MemoryFormat> all_formats(const Setting& setting, const Shape& maps) {
+  std::vector<MemoryFormat> formats = {network_format(setting, maps)};
   for (const MemoryFormat format : {MemoryFormat::kPlain, MemoryFormat::kChannelsLast})
     if (format != formats[0]) formats.push_back(format);
   return formats;
 }
 
 std::vector<Case> kernel_cases(Device device, std::int64_t batch_size, std::uint64_t seed) {
-  CaseList list({device, batch_size, seed});
+  const bool in_bfloat16 =
+      device.type == DeviceType::kCuda && kernels::precision() == kernels::Precision::kBFloat16;
+  CaseList list({device, batch_size, seed, in_bfloat16 ? DType::kBFloat16 : DType::kFloat32});
   add_convolution_cases(list);
   add_map_cases(list);
   add_norm_cases(list);

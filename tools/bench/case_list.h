@@ -19,6 +19,7 @@ struct Setting {
   Device device;
   std::int64_t batch_size = 8;
   std::uint64_t seed = 0;
+  DType maps = DType::kFloat32;  // of what flows between layers; bfloat16 under --precision bf16
 };
 
 class CaseList {
@@ -66,15 +67,20 @@ Tensor random_tensor(const Setting& setting, const Shape& shape,
                      MemoryFormat format = MemoryFormat::kPlain);
 Tensor empty_tensor(const Setting& setting, const Shape& shape,
                     MemoryFormat format = MemoryFormat::kPlain, DType dtype = DType::kFloat32);
+// The same in the dtype of maps.
+Tensor random_maps(const Setting& setting, const Shape& shape,
+                   MemoryFormat format = MemoryFormat::kPlain);
+Tensor empty_maps(const Setting& setting, const Shape& shape,
+                  MemoryFormat format = MemoryFormat::kPlain);
 // Class indices below `classes`.
 Tensor random_labels(const Setting& setting, std::int64_t count, std::int64_t classes);
 
 // "8x512x28x28/blocked16"
 std::string text_of(const Shape& shape, MemoryFormat format);
 // The format in which the device's convolutions leave maps of so many channels.
-MemoryFormat network_format(Device device, const Shape& maps);
+MemoryFormat network_format(const Setting& setting, const Shape& maps);
 // That format, and the others that hold the maps.
-std::vector<MemoryFormat> all_formats(Device device, const Shape& maps);
+std::vector<MemoryFormat> all_formats(const Setting& setting, const Shape& maps);
 
 void add_anchor_cases(CaseList& list);       // of other libraries
 void add_convolution_cases(CaseList& list);  // conv2d.h

@@ -12,6 +12,7 @@
 #include "kernels/device.h"
 #include "kernels/linear.h"
 #include "kernels/parallel.h"
+#include "kernels/precision.h"
 #if defined(__SSE__)
 #include <immintrin.h>
 #endif
@@ -125,14 +126,18 @@ double least_seconds(Device device, const Work& work) {
 Ceilings ceilings_of_accelerator(Device device) {
   constexpr std::int64_t kRows = 8192;
   const TensorOptions options = {.device = device};
-  const Tensor a = Tensor::full({kRows, kRows}, 0.5, options);
-  const Tensor b = Tensor::full({kRows, kRows}, 0.25, options);
-  Tensor product = empty_like(a);
+  // A gradient of weights, whose product alone is in the chosen precision: nothing is rounded
+  // first.
+  const bool in_bfloat16 = kernels::precision() == kernels::Precision::kBFloat16;
+  const TensorOptions factor = {in_bfloat16 ? DType::kBFloat16 : DType::kFloat32, device};
+  const Tensor a = Tensor::full({kRows, kRows}, 0.5, factor);
+  const Tensor b = Tensor::full({kRows, kRows}, 0.25, factor);
+  Tensor product = Tensor::empty({kRows, kRows}, options);
   Ceilings ceilings;
-  ceilings.fma_flops = 2.0 * kRows * kRows * kRows / least_seconds(device, [&] {
-                         kernels::linear_forward(device, a.view(), b.view(), kernels::ConstView(),
-                                                 false, product.view());
-                       });
+  ceilings.fma_flops =
+      2.0 * kRows * kRows * kRows / least_seconds(device, [&] {
+        kernels::linear_backward_weights(device, a.view(), b.view(), product.view());
+      });
   const std::size_t bytes = std::size_t{1} << 30;
   const Tensor from = Tensor::zeros({static_cast<std::int64_t>(bytes / sizeof(float))}, options);
   Tensor to = empty_like(from);

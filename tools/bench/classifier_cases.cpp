@@ -30,10 +30,10 @@ void add_linear(CaseList& list, const Layer& layer) {
   const std::string text = fmt::format("{}x{}/to{}", list.batch(), layer.inputs, layer.outputs);
   const auto operands = [s = list.setting(), layer] {
     LinearOperands o;
-    o.x = random_tensor(s, {s.batch_size, layer.inputs});
+    o.x = random_maps(s, {s.batch_size, layer.inputs});
     o.weight = random_tensor(s, {layer.outputs, layer.inputs});
     o.bias = random_tensor(s, {layer.outputs});
-    o.y = random_tensor(s, {s.batch_size, layer.outputs});
+    o.y = random_maps(s, {s.batch_size, layer.outputs});
     o.flops = 2.0 * static_cast<double>(s.batch_size * layer.inputs * layer.outputs);
     return o;
   };
@@ -76,8 +76,8 @@ struct LossOperands {
 
 LossOperands loss_operands(const Setting& s, const Shape& shape, MemoryFormat format) {
   LossOperands o;
-  o.a = random_tensor(s, shape, format);
-  o.b = Tensor::full(shape, 0.5, {DType::kFloat32, s.device, format});
+  o.a = random_maps(s, shape, format);
+  o.b = Tensor::full(shape, 0.5, {s.maps, s.device, format});
   o.labels = random_labels(s, shape[0], shape[1]);
   o.log_sum = Tensor::full({shape[0]}, 6, {DType::kFloat64, s.device});
   o.loss = empty_tensor(s, {});
@@ -143,7 +143,7 @@ void add_losses(CaseList& list) {
   });
   // The disentanglement loss: this and gate_penalty.
   for (const Shape& maps : {Shape{list.batch(), 512, 28, 28}, Shape{list.batch(), 256, 14, 14}}) {
-    const MemoryFormat format = network_format(list.device(), maps);
+    const MemoryFormat format = network_format(list.setting(), maps);
     const auto of_maps = [s = list.setting(), maps, format] {
       return loss_operands(s, maps, format);
     };
@@ -266,9 +266,9 @@ void add_optimizers_of_many(CaseList& list) {
 void add_top_k(CaseList& list, std::int64_t classes, const char* used_by) {
   const Shape shape = {list.batch(), classes};
   list.add(kernels::top_k, shape.to_string() + "/5", used_by, [s = list.setting(), shape] {
-    const Tensor logits = random_tensor(s, shape);
+    const Tensor logits = random_maps(s, shape);
     Tensor indices = empty_tensor(s, {shape[0], 5}, MemoryFormat::kPlain, DType::kInt64);
-    Tensor values = empty_tensor(s, {shape[0], 5});
+    Tensor values = empty_maps(s, {shape[0], 5});
     return Work{[logits, indices, values]() mutable {
                   kernels::top_k(logits.device(), logits.view(), indices.view(), values.view());
                 },

@@ -77,12 +77,11 @@ Operands operands_of(const Setting& s, const Convolution& c, bool plain) {
   const Shape weight = {c.outputs, c.channels / c.groups, c.kernel, c.kernel};
   kernels::Conv2dFormats formats;
   if (!plain)
-    formats = kernels::conv2d_formats(s.device, x, MemoryFormat::kPlain, DType::kFloat32, weight,
-                                      o.options);
-  o.x = random_tensor(s, x, formats.input);
+    formats = kernels::conv2d_formats(s.device, x, MemoryFormat::kPlain, s.maps, weight, o.options);
+  o.x = random_maps(s, x, formats.input);
   o.weight = random_tensor(s, weight);
   o.bias = random_tensor(s, {c.outputs});
-  o.y = random_tensor(s, {s.batch_size, c.outputs, size, size}, formats.output);
+  o.y = random_maps(s, {s.batch_size, c.outputs, size, size}, formats.output);
   o.flops = 2.0 * static_cast<double>(o.y.numel()) * static_cast<double>(o.weight.numel()) /
             static_cast<double>(c.outputs);
   return o;

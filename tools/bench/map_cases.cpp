@@ -32,7 +32,7 @@ void add_unary(CaseList& list, const Unary& kernel, const Shape& shape, MemoryFo
                const char* used_by, double flops) {
   list.add(kernel, text_of(shape, format), used_by,
            [s = list.setting(), &kernel, shape, format, flops] {
-             Tensor x = random_tensor(s, shape, format);
+             Tensor x = random_maps(s, shape, format);
              Tensor y = empty_like(x);
              return Work{[&kernel, x, y]() mutable { kernel(x.device(), x.view(), y.view()); },
                          flops * static_cast<double>(x.numel()), bytes_of({x, y})};
@@ -43,8 +43,8 @@ void add_binary(CaseList& list, const Binary& kernel, const Shape& shape, Memory
                 const char* used_by, double flops) {
   list.add(kernel, text_of(shape, format), used_by,
            [s = list.setting(), &kernel, shape, format, flops] {
-             Tensor a = random_tensor(s, shape, format);
-             Tensor b = random_tensor(s, shape, format);
+             Tensor a = random_maps(s, shape, format);
+             Tensor b = random_maps(s, shape, format);
              Tensor y = empty_like(a);
              return Work{
                  [&kernel, a, b, y]() mutable { kernel(a.device(), a.view(), b.view(), y.view()); },
@@ -54,7 +54,7 @@ void add_binary(CaseList& list, const Binary& kernel, const Shape& shape, Memory
 
 // Elementwise kernels walk every format as one array, so one format says all.
 void add_elementwise(CaseList& list, const Shape& shape, const char* used_by) {
-  const MemoryFormat format = network_format(list.device(), shape);
+  const MemoryFormat format = network_format(list.setting(), shape);
   add_unary(list, kernels::relu_forward, shape, format, used_by, 1);
   add_binary(list, kernels::relu_backward, shape, format, used_by, 1);
   add_unary(list, kernels::sigmoid_forward, shape, format, "the gates, at their size a few bytes",
@@ -64,20 +64,20 @@ void add_elementwise(CaseList& list, const Shape& shape, const char* used_by) {
   add_binary(list, kernels::add, shape, format, used_by, 1);
   add_binary(list, kernels::multiply, shape, format, used_by, 1);
   list.add(kernels::scale, text_of(shape, format), used_by, [s = list.setting(), shape, format] {
-    Tensor x = random_tensor(s, shape, format);
+    Tensor x = random_maps(s, shape, format);
     Tensor y = empty_like(x);
     return Work{[x, y]() mutable { kernels::scale(x.device(), x.view(), 0.5, y.view()); },
                 static_cast<double>(x.numel()), bytes_of({x, y})};
   });
   list.add(kernels::sum, text_of(shape, format), used_by, [s = list.setting(), shape, format] {
-    Tensor x = random_tensor(s, shape, format);
+    Tensor x = random_maps(s, shape, format);
     Tensor result = empty_tensor(s, {});
     return Work{[x, result]() mutable { kernels::sum(x.device(), x.view(), result.view()); },
                 static_cast<double>(x.numel()), bytes_of({x})};
   });
   list.add(kernels::all_finite, text_of(shape, format), "features read from files",
            [s = list.setting(), shape, format] {
-             Tensor x = random_tensor(s, shape, format);
+             Tensor x = random_maps(s, shape, format);
              return Work{[x]() mutable { kernels::all_finite(x.device(), x.view()); },
                          static_cast<double>(x.numel()), bytes_of({x})};
            });
@@ -85,7 +85,7 @@ void add_elementwise(CaseList& list, const Shape& shape, const char* used_by) {
 
 void add_dropout(CaseList& list, const Shape& shape, MemoryFormat format, const char* used_by) {
   list.add(kernels::dropout, text_of(shape, format), used_by, [s = list.setting(), shape, format] {
-    Tensor x = random_tensor(s, shape, format);
+    Tensor x = random_maps(s, shape, format);
     Tensor y = empty_like(x);
     return Work{[x, y, seed = s.seed]() mutable {
                   kernels::dropout(x.device(), x.view(), 0.5, seed, 1, y.view());
@@ -105,7 +105,7 @@ void add_max_pool(CaseList& list, const Shape& shape, MemoryFormat format, std::
     Tensor x, y, index;
   };
   const auto operands = [s = list.setting(), shape, pooled, format, options] {
-    Operands o{random_tensor(s, shape, format), empty_tensor(s, pooled, format),
+    Operands o{random_maps(s, shape, format), empty_maps(s, pooled, format),
                empty_tensor(s, pooled, format, DType::kUInt8)};
     kernels::max_pool2d_forward(o.x.device(), o.x.view(), options, o.y.view(), o.index.view());
     return o;
@@ -136,8 +136,8 @@ void add_between_sizes(CaseList& list, const Unary& forward, const Unary& backwa
   const std::string text = fmt::format("{}/to{}x{}", text_of(from, format), to[2], to[3]);
   const auto work = [s = list.setting(), format](const Unary& kernel, const Shape& in,
                                                  const Shape& out, double operations) {
-    Tensor x = random_tensor(s, in, format);
-    Tensor y = empty_tensor(s, out, format);
+    Tensor x = random_maps(s, in, format);
+    Tensor y = empty_maps(s, out, format);
     return Work{[&kernel, x, y]() mutable { kernel(x.device(), x.view(), y.view()); }, operations,
                 bytes_of({x, y})};
   };
@@ -153,7 +153,7 @@ void add_images(CaseList& list, const Shape& maps, MemoryFormat format) {
              const auto values = random_labels(s, maps.numel(), 256).to_vector<std::int64_t>();
              const std::vector<std::uint8_t> bytes(values.begin(), values.end());
              const Tensor images = Tensor::of({maps[0], maps[2], maps[3], 3}, bytes).to(s.device);
-             Tensor y = empty_tensor(s, maps, format);
+             Tensor y = empty_maps(s, maps, format);
              return Work{[images, y]() mutable {
                            kernels::normalize_images(y.device(), images.view(), kImageNetMean,
                                                      kImageNetStd, y.view());
@@ -173,11 +173,11 @@ void add_map_cases(CaseList& list) {
 
   add_dropout(list, {batch, 4096}, MemoryFormat::kPlain, "alexnet, vgg classifiers");
   const Shape middle = {batch, 512, 28, 28};
-  for (const MemoryFormat format : all_formats(list.device(), middle)) {
+  for (const MemoryFormat format : all_formats(list.setting(), middle)) {
     add_dropout(list, middle, format, "no network here");
     add_max_pool(list, middle, format, 2, 0, "vgg block 4");
   }
-  const auto blocked = [&](const Shape& shape) { return network_format(list.device(), shape); };
+  const auto blocked = [&](const Shape& shape) { return network_format(list.setting(), shape); };
   const Shape first = {batch, 64, 224, 224};
   const Shape resnet = {batch, 64, 112, 112};
   const Shape alexnet = {batch, 64, 55, 55};
@@ -197,7 +197,7 @@ void add_map_cases(CaseList& list) {
 
   const Shape small = {batch, 256, 13, 13};
   const Shape large = {batch, 256, 14, 14};
-  for (const MemoryFormat format : all_formats(list.device(), small))
+  for (const MemoryFormat format : all_formats(list.setting(), small))
     add_between_sizes(list, kernels::resize_bilinear_forward, kernels::resize_bilinear_backward,
                       small, large, format, 7.0 * static_cast<double>(large.numel()),
                       "Trans-Net from alexnet to resnet");

@@ -115,7 +115,7 @@ void add_conversions(CaseList& list) {
   };
   const Shape features = {s.batch_size, 512, 28, 28};
   const Shape flattened = {s.batch_size, 512, 7, 7};
-  const MemoryFormat blocked = network_format(s.device, features);
+  const MemoryFormat blocked = network_format(s, features);
   constexpr MemoryFormat kPlain = MemoryFormat::kPlain;
   constexpr MemoryFormat kLast = MemoryFormat::kChannelsLast;
   add(features, kPlain, blocked, DType::kFloat32, "features into a Trans-Net");

@@ -12,10 +12,10 @@ struct Operands {
 // Statistics per channel, or per sample and channel (`per_sample`, instance norm).
 Operands operands_of(const Setting& s, const Shape& maps, MemoryFormat format, bool per_sample) {
   Operands o;
-  o.x = random_tensor(s, maps, format);
+  o.x = random_maps(s, maps, format);
   o.y = empty_like(o.x);
-  o.dy = random_tensor(s, maps, format);
-  o.residual = random_tensor(s, maps, format);
+  o.dy = random_maps(s, maps, format);
+  o.residual = random_maps(s, maps, format);
   const Shape moments = per_sample ? Shape{maps[0], maps[1]} : Shape{maps[1]};
   o.mean = empty_tensor(s, moments, MemoryFormat::kPlain, DType::kFloat64);
   o.variance = empty_like(o.mean);
@@ -108,17 +108,17 @@ void add_norm_cases(CaseList& list) {
   const Shape vgg_4 = {batch, 512, 28, 28};
   const Shape resnet_1 = {batch, 256, 56, 56};
   const Shape resnet_3 = {batch, 1024, 14, 14};
-  const auto blocked = [&](const Shape& maps) { return network_format(list.device(), maps); };
+  const auto blocked = [&](const Shape& maps) { return network_format(list.setting(), maps); };
 
   add_moments(list, vgg_1, blocked(vgg_1), false, "vgg_bn block 1");
-  for (const MemoryFormat format : all_formats(list.device(), vgg_4)) {
+  for (const MemoryFormat format : all_formats(list.setting(), vgg_4)) {
     add_moments(list, vgg_4, format, false, "vgg_bn block 4");
     add_moments(list, vgg_4, format, true, "Trans-Net: the scales s");
   }
   for (const Fused& fused : kFused) {
     if (!fused.residual) {
       add_normalize(list, vgg_1, blocked(vgg_1), fused, "vgg_bn block 1");
-      for (const MemoryFormat format : all_formats(list.device(), vgg_4))
+      for (const MemoryFormat format : all_formats(list.setting(), vgg_4))
         add_normalize(list, vgg_4, format, fused, "vgg_bn block 4");
     }
     add_normalize(list, resnet_1, blocked(resnet_1), fused, "resnet50 layer1");

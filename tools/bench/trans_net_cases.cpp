@@ -13,8 +13,8 @@ struct Operands {
 
 Operands operands_of(const Setting& setting, const Shape& maps, MemoryFormat format) {
   Operands o;
-  o.x = random_tensor(setting, maps, format);
-  o.h = random_tensor(setting, maps, format);
+  o.x = random_maps(setting, maps, format);
+  o.h = random_maps(setting, maps, format);
   o.s = Tensor::full({maps[0], maps[1]}, 1.5, {DType::kFloat32, setting.device});
   o.p = Tensor::full({1}, 0.5, {DType::kFloat32, setting.device});
   o.y = empty_like(o.x);
@@ -64,11 +64,11 @@ void add_stages(CaseList& list, const Shape& maps, MemoryFormat format) {
 void add_trans_net_cases(CaseList& list) {
   const std::int64_t batch = list.batch();
   const Shape large = {batch, 512, 28, 28};
-  for (const MemoryFormat format : all_formats(list.device(), large))
+  for (const MemoryFormat format : all_formats(list.setting(), large))
     add_stages(list, large, format);
   for (const Shape& maps :
        {Shape{batch, 512, 14, 14}, Shape{batch, 256, 14, 14}, Shape{batch, 1024, 14, 14}})
-    add_stages(list, maps, network_format(list.device(), maps));
+    add_stages(list, maps, network_format(list.setting(), maps));
 
   list.add(kernels::scale_from_variance, fmt::format("{}x512", batch), "Trans-Net: s of variances",
            [s = list.setting()] {
