@@ -4,7 +4,9 @@
 #include "kernels/conv2d.h"
 #include "kernels/cuda/bias.h"
 #include "kernels/device.h"
+#include "kernels/graph.h"
 #include "kernels/linear.h"
+#include "kernels/simt/graph.h"
 
 namespace concord::kernels {
 namespace {
@@ -27,33 +29,39 @@ Conv2dFormats conv2d_formats_simt(const Shape&, MemoryFormat format, DType dtype
 
 void conv2d_forward_simt(ConstView x, ConstView weight, ConstView bias,
                          const Conv2dOptions& options, const Conv2dEpilogue& epilogue, View y) {
-  conv2d_forward(kHost, on_host(x), on_host(weight), ConstView(), options,
-                 Conv2dEpilogue{.add = epilogue.add}, on_host(y));
+  simt::submit([=] {
+    conv2d_forward(kHost, on_host(x), on_host(weight), ConstView(), options,
+                   Conv2dEpilogue{.add = epilogue.add}, on_host(y));
+  });
   cuda::add_bias(y, bias, epilogue.relu);
 }
 void conv2d_backward_data_simt(ConstView dy, ConstView weight, const Conv2dOptions& options,
                                View dx) {
-  conv2d_backward_data(kHost, on_host(dy), on_host(weight), options, on_host(dx));
+  simt::submit(
+      [=] { conv2d_backward_data(kHost, on_host(dy), on_host(weight), options, on_host(dx)); });
 }
 void conv2d_backward_weights_simt(ConstView x, ConstView dy, const Conv2dOptions& options,
                                   View d_weight, View d_bias) {
-  conv2d_backward_weights(kHost, on_host(x), on_host(dy), options, on_host(d_weight), View());
+  simt::submit([=] {
+    conv2d_backward_weights(kHost, on_host(x), on_host(dy), options, on_host(d_weight), View());
+  });
   if (d_bias) cuda::sum_per_channel(dy, d_bias);
 }
 void linear_forward_simt(ConstView x, ConstView weight, ConstView bias, View y) {
-  linear_forward(kHost, on_host(x), on_host(weight), ConstView(), on_host(y));
+  simt::submit(
+      [=] { linear_forward(kHost, on_host(x), on_host(weight), ConstView(), on_host(y)); });
   cuda::add_bias(y, bias, false);
 }
 void linear_backward_data_simt(ConstView dy, ConstView weight, View dx) {
-  linear_backward_data(kHost, on_host(dy), on_host(weight), on_host(dx));
+  simt::submit([=] { linear_backward_data(kHost, on_host(dy), on_host(weight), on_host(dx)); });
 }
 void linear_backward_weights_simt(ConstView x, ConstView dy, View d_weight) {
-  linear_backward_weights(kHost, on_host(x), on_host(dy), on_host(d_weight));
+  simt::submit([=] { linear_backward_weights(kHost, on_host(x), on_host(dy), on_host(d_weight)); });
 }
 void linear_backward_bias_simt(ConstView dy, View d_bias) { cuda::sum_per_channel(dy, d_bias); }
 void use_device_simt(int) {}
 std::string describe_device_simt(int) { return "the host runner of kernels"; }
-void synchronize_simt() {}
+void synchronize_simt() { refuse_while_capturing("synchronize"); }
 
 const Registration registrations[] = {
     {conv2d_formats, DeviceType::kCuda, conv2d_formats_simt},
