@@ -58,6 +58,12 @@ void add_device_options(CommandLine& line, DeviceOptions& options) {
               one_of({"auto", "direct", "winograd"}));
 }
 
+void add_cuda_graph_option(CommandLine& line, DeviceOptions& options) {
+  line.flag("--cuda-graph", options.cuda_graph,
+            "training steps of one shape as graphs of the GPU, which replays them without waiting "
+            "for the host; to the same bits");
+}
+
 void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options) {
   settings["--device"] = options.device;
   settings["--precision"] = options.precision;
@@ -100,6 +106,8 @@ Device apply(DeviceOptions& options) {
   check(options.precision == "fp32" || device.type == DeviceType::kCuda,
         "--precision {}: needs a CUDA device, this run is on the CPU; use --precision fp32",
         options.precision);
+  check_usage(!options.cuda_graph || device.type == DeviceType::kCuda,
+              "--cuda-graph: needs a CUDA device, this run is on the CPU; leave it out");
   check(options.precision != "bf16",
         "--precision bf16: not there yet; use --precision tf32, or fp32");
   kernels::set_precision(options.precision == "tf32" ? kernels::Precision::kTf32
