@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/autograd.h"
+#include "engine/device_graph.h"
 #include "engine/ops/activation.h"
 #include "engine/ops/dropout.h"
 #include "engine/ops/linear.h"
@@ -128,7 +129,8 @@ BatchNorm2d::BatchNorm2d(const BatchNorm2dLayer& layer) {
 Tensor BatchNorm2d::fused(const Tensor& x, bool relu, const Tensor& residual) {
   Tensor y = batch_norm(x, weight_, bias_, running_mean_, running_var_,
                         {.training = training(), .relu = relu}, residual);
-  if (training() && batches_.defined()) batches_.fill(batches_.item() + 1);
+  if (training() && batches_.defined())
+    on_every_step([count = batches_]() mutable { count.fill(count.item() + 1); });
   return y;
 }
 

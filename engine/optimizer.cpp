@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "engine/device_graph.h"
 #include "kernels/optimizer.h"
 
 namespace concord {
@@ -30,16 +31,21 @@ class BufferedOptimizer : public Optimizer {
       for (const auto& [name, parameter] : parameters_) buffers.push_back(zeros_like(parameter));
   }
 
-  void step(double learning_rate) final {
+  void set_learning_rate(double learning_rate) final {
     check(std::isfinite(learning_rate), "optimizer: learning rate is {}", learning_rate);
-    ++*steps_.data<std::int64_t>();
+    learning_rate_ = learning_rate;
+  }
+
+  void update() final {
+    on_every_step([this] { ++*steps_.data<std::int64_t>(); });
+    begin_update();
     // Small parameters are updated together. Large ones are not, nor is the gradient of one held
     // while the next is computed that was put off.
     constexpr std::int64_t kMostTogether = std::int64_t{1} << 22;
     std::vector<Gathered> gathered;
     std::int64_t elements = 0;
     const auto flush = [&] {
-      if (!gathered.empty()) update(gathered, learning_rate);
+      if (!gathered.empty()) update_together(gathered);
       gathered.clear();
       elements = 0;
     };
@@ -94,8 +100,11 @@ class BufferedOptimizer : public Optimizer {
     Tensor gradient;
     Tensor parameter;
   };
+  // Before the first update_together() of an update.
+  virtual void begin_update() = 0;
   // Of parameters on one device.
-  virtual void update(std::vector<Gathered>& gathered, double learning_rate) = 0;
+  virtual void update_together(std::vector<Gathered>& gathered) = 0;
+  double learning_rate() const { return learning_rate_; }
   Tensor& buffer(std::size_t kind, std::size_t index) { return buffers_[kind][index]; }
   std::int64_t steps() const { return *steps_.data<std::int64_t>(); }
 
@@ -104,6 +113,7 @@ class BufferedOptimizer : public Optimizer {
   std::vector<std::string> kinds_;
   std::vector<std::vector<Tensor>> buffers_;  // [kind][parameter]
   Tensor steps_;
+  double learning_rate_ = 0;
 };
 
 void check_option(const char* name, double value, bool good, const char* range) {
@@ -119,18 +129,23 @@ class Sgd final : public BufferedOptimizer {
         options_(options) {}
 
  private:
-  void update(std::vector<Gathered>& gathered, double learning_rate) override {
+  void begin_update() override {
+    const auto rate = value_of_step<double>([this] { return learning_rate(); });
+    step_ = {.learning_rate = rate.value,
+             .momentum = options_.momentum,
+             .weight_decay = options_.weight_decay,
+             .learning_rate_at = rate.at};
+  }
+  void update_together(std::vector<Gathered>& gathered) override {
     std::vector<kernels::SgdOperands> operands;
     for (Gathered& one : gathered)
       operands.push_back({std::as_const(one.gradient).view(), one.parameter.view(),
                           options_.momentum == 0 ? kernels::View{} : buffer(0, one.index).view()});
-    kernels::sgd_steps(gathered.front().parameter.device(), operands,
-                       kernels::SgdStep{.learning_rate = learning_rate,
-                                        .momentum = options_.momentum,
-                                        .weight_decay = options_.weight_decay});
+    kernels::sgd_steps(gathered.front().parameter.device(), operands, step_);
   }
 
   SgdOptions options_;
+  kernels::SgdStep step_;
 };
 
 class Adam final : public BufferedOptimizer {
@@ -139,21 +154,30 @@ class Adam final : public BufferedOptimizer {
       : BufferedOptimizer(std::move(parameters), {"exp_avg", "exp_avg_sq"}), options_(options) {}
 
  private:
-  void update(std::vector<Gathered>& gathered, double learning_rate) override {
+  kernels::AdamStep step_of_now() const {
+    return {.learning_rate = learning_rate(),
+            .beta1 = options_.beta1,
+            .beta2 = options_.beta2,
+            .eps = options_.eps,
+            .weight_decay = options_.weight_decay,
+            .step = steps()};
+  }
+  void begin_update() override {
+    const auto factors =
+        value_of_step<kernels::AdamFactors>([this] { return step_of_now().factors(); });
+    step_ = step_of_now();
+    step_.factors_at = factors.at;
+  }
+  void update_together(std::vector<Gathered>& gathered) override {
     std::vector<kernels::AdamOperands> operands;
     for (Gathered& one : gathered)
       operands.push_back({std::as_const(one.gradient).view(), one.parameter.view(),
                           buffer(0, one.index).view(), buffer(1, one.index).view()});
-    kernels::adam_steps(gathered.front().parameter.device(), operands,
-                        kernels::AdamStep{.learning_rate = learning_rate,
-                                          .beta1 = options_.beta1,
-                                          .beta2 = options_.beta2,
-                                          .eps = options_.eps,
-                                          .weight_decay = options_.weight_decay,
-                                          .step = steps()});
+    kernels::adam_steps(gathered.front().parameter.device(), operands, step_);
   }
 
   AdamOptions options_;
+  kernels::AdamStep step_;
 };
 
 // The whole of `text` as a number, or NaN.

@@ -25,9 +25,16 @@ struct AdamOptions {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
+  // The learning rate of every update() that follows, and of every replay of one that was captured
+  // (engine/device_graph.h). Throws for one that is not finite.
+  virtual void set_learning_rate(double learning_rate) = 0;
   // One update of every parameter that has a gradient, which is dropped after it. Gradients that
   // were put off are computed here: without memory for one it throws between two parameters.
-  virtual void step(double learning_rate) = 0;
+  virtual void update() = 0;
+  void step(double learning_rate) {
+    set_learning_rate(learning_rate);
+    update();
+  }
   // Everything a resumed run needs, by parameter name: "momentum_buffer/features.0.weight" (SGD
   // with momentum), "exp_avg/..." and "exp_avg_sq/..." (Adam), and "step" (int64, a scalar: updates
   // made). Parameters that required no gradient when the optimiser was made have none.

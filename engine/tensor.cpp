@@ -4,8 +4,18 @@
 #include <atomic>
 
 #include "engine/autograd.h"
+#include "engine/device_graph.h"
 
 namespace concord {
+
+namespace {
+
+std::uint64_t graph_being_captured() {
+  const DeviceGraph* const graph = DeviceGraph::capturing();
+  return graph == nullptr ? 0 : graph->number();
+}
+
+}  // namespace
 
 struct Tensor::Storage {
   Storage(Device on, std::size_t size) : device(on), bytes(size) {
@@ -24,6 +34,7 @@ struct Tensor::Storage {
   void* data = nullptr;
   std::size_t bytes = 0;
   std::shared_ptr<void> owner;
+  const std::uint64_t graph = graph_being_captured();  // in whose capture it was made, or 0
   // No two storages share a count, so that one stands for elements wherever they are moved.
   static std::uint64_t first_version() {
     static std::atomic<std::uint64_t> storages = 0;
@@ -108,6 +119,9 @@ std::size_t Tensor::bytes() const { return static_cast<std::size_t>(numel()) * s
 kernels::View Tensor::view() {
   const Impl& self = impl();
   self.storage->version.fetch_add(1, std::memory_order_relaxed);
+  if (const std::uint64_t graph = graph_being_captured();
+      graph != 0 && graph != self.storage->graph)
+    DeviceGraph::capturing()->note_written({self.storage, &self.storage->version});
   return {self.data(), self.dtype, self.format, self.storage->device, self.shape};
 }
 kernels::ConstView Tensor::view() const {

@@ -2,6 +2,7 @@
 // Updates of parameters, each in one pass over its elements. All operands of a parameter are plain,
 // of one shape and floating dtype; anything else throws. The formulas stand in engine/optimizer.h.
 
+#include <cmath>
 #include <span>
 
 #include "kernels/kernel.h"
@@ -12,6 +13,9 @@ struct SgdStep {
   double learning_rate = 0;
   double momentum = 0;
   double weight_decay = 0;
+  // Where given, in the device's memory, this stands for learning_rate when the kernel runs; not on
+  // the CPU.
+  const double* learning_rate_at = nullptr;
 };
 // `momentum_buffer` may be absent when momentum is 0; it starts as zeros.
 inline Kernel<void(ConstView gradient, View parameter, View momentum_buffer, const SgdStep& step)>
@@ -27,6 +31,11 @@ struct SgdOperands {
 inline Kernel<void(std::span<const SgdOperands> operands, const SgdStep& step)> sgd_steps{
     "sgd_steps"};
 
+// What Adam's bias corrections make of the learning rate and of the root of exp_avg_sq at update t.
+struct AdamFactors {
+  double rate = 0;  // lr / (1 - beta1^t)
+  double root = 0;  // sqrt(1 - beta2^t)
+};
 struct AdamStep {
   double learning_rate = 0;
   double beta1 = 0;
@@ -34,6 +43,14 @@ struct AdamStep {
   double eps = 0;
   double weight_decay = 0;
   std::int64_t step = 1;  // t, 1 at the first update
+  // Where given, in the device's memory, this stands for factors() when the kernel runs; not on the
+  // CPU.
+  const AdamFactors* factors_at = nullptr;
+
+  AdamFactors factors() const {
+    const auto t = static_cast<double>(step);
+    return {learning_rate / (1 - std::pow(beta1, t)), std::sqrt(1 - std::pow(beta2, t))};
+  }
 };
 inline Kernel<void(ConstView gradient, View parameter, View exp_avg, View exp_avg_sq,
                    const AdamStep& step)>
@@ -48,6 +65,11 @@ struct AdamOperands {
 // adam_step for many parameters, which share no memory.
 inline Kernel<void(std::span<const AdamOperands> operands, const AdamStep& step)> adam_steps{
     "adam_steps"};
+
+// For the CPU's definitions, which read all numbers from the step itself.
+inline void check_by_value(const char* kernel, const void* at) {
+  check(at == nullptr, "{}: the CPU captures no steps; give the step's numbers by value", kernel);
+}
 
 // Throws unless `operand` is plain and of the parameter's shape and dtype; for the definitions.
 inline void check_operand(const char* kernel, const View& parameter, const ConstView& operand) {

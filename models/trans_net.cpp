@@ -1,6 +1,9 @@
 #include "models/trans_net.h"
 
+#include <utility>
+
 #include "engine/autograd.h"
+#include "engine/device_graph.h"
 #include "engine/ops/activation.h"
 #include "engine/ops/arithmetic.h"
 #include "engine/ops/shape.h"
@@ -88,10 +91,13 @@ Tensor TransNet::scale_of(const Tensor& v, std::int64_t row, bool training) {
   if (!training) return running.clone();  // a later training pass moves the running one
   const NoGradGuard no_grad;
   const Tensor batch = batch_scale(v);
-  std::int64_t& times = running_times_.data<std::int64_t>()[row];
+  const bool is_first = std::as_const(running_times_).data<std::int64_t>()[row] == 0;
+  check(!is_first || DeviceGraph::capturing() == nullptr,
+        "Trans-Net: the first step of running scales differs from those that follow; run it before "
+        "a step is captured as a graph");
   running.copy_from(
-      times == 0 ? batch : add(scale(running, 1 - kScaleMomentum), scale(batch, kScaleMomentum)));
-  ++times;
+      is_first ? batch : add(scale(running, 1 - kScaleMomentum), scale(batch, kScaleMomentum)));
+  on_every_step([times = running_times_, row]() mutable { ++times.data<std::int64_t>()[row]; });
   return batch;
 }
 

@@ -80,12 +80,13 @@ void list_cases(const Options& options, const std::vector<bench::Case>& cases) {
 void run(Options& options, const CommandLine& line) {
   if (options.step_name.empty())
     line.refuse({"--weights", "--inputs", "--interactive", "--stores", "--rows", "--store-dtype",
-                 "--read-ahead", "--workers"},
+                 "--read-ahead", "--workers", "--cuda-graph"},
                 "needs --step");
   else
     line.refuse({"--filter", "--list"}, "does not apply to --step");
   const std::vector<Device> devices = devices_of(options.device);
   options.step.device = options.device.place;
+  options.step.cuda_graph = options.device.cuda_graph;
   if (options.interactive) {
     line.refuse({"--min-time", "--repetitions", "--format"}, "does not apply to --interactive");
     return bench::serve_step(options.step_name, options.step);
@@ -166,6 +167,7 @@ int main(int argc, char** argv) {
   add_seed_option(line, options.run);
   add_quiet_option(line, options.run);
   add_device_options(line, options.device);
+  add_cuda_graph_option(line, options.device);
   return run_program(line, argc, argv, [&] {
     options.step.seed = options.run.seed;
     if (!options.step_name.empty()) concord::bench::check_step_name(options.step_name);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that a GPU can show, in one call: the device suite, compute-sanitizer on it, kernels and
 # steps measured, training beside PyTorch (where python3 has torch), and one experiment on cuda and on
-# cpu with the same seed.
+# cpu with the same seed, on cuda with and without --cuda-graph.
 #
 #   tools/gpu_check.sh [--bin DIR] [--out DIR] [--data FOLDER] [PART...]
 #
@@ -78,8 +78,9 @@ pytorch() {
     --json "$out/pytorch-bf16.json" | tee "$out/pytorch-bf16.txt"
 }
 
-# One network trained on each device from one seed, and features taken of both. Fails unless the loss of the
-# first epoch, which has seen rounding grow over its steps only, agrees to a twentieth.
+# One network trained on each device from one seed, and features taken of both; on cuda again in graphs. Fails
+# unless the loss of the first epoch, which has seen rounding grow over its steps only, agrees to a twentieth,
+# and unless every loss in graphs is that without.
 experiment() {
   local folder=$data device
   if [ -z "$folder" ]; then
@@ -97,7 +98,16 @@ experiment() {
   losses=$(sed -sn '1s/.*"loss":\([^,]*\),.*/\1/p' "$out"/a-{cuda,cpu}/metrics.jsonl)
   echo "loss of the first epoch on cuda and on cpu:" $losses
   awk 'NR == 1 { a = $1 } NR == 2 { b = $1 }
-       END { d = a - b; if (d < 0) d = -d; exit !(NR == 2 && d <= 0.05 * b) }' <<<"$losses"
+       END { d = a - b; if (d < 0) d = -d; exit !(NR == 2 && d <= 0.05 * b) }' <<<"$losses" || return 1
+  "$bin/concord-train" --data "$folder" --arch vgg11_bn --image-size 64 --epochs 3 --seed 1 \
+    --device cuda --cuda-graph --output-dir "$out/a-graphs" --force 2>&1 | tee -a "$out/experiment.txt"
+  [ "${PIPESTATUS[0]}" -eq 0 ] || return 1
+  local run
+  for run in cuda graphs; do
+    sed 's/,"seconds".*//' "$out/a-$run/metrics.jsonl" >"$out/losses-$run.txt"
+  done
+  cmp "$out/losses-cuda.txt" "$out/losses-graphs.txt" &&
+    echo "the same losses with and without --cuda-graph"
 }
 
 failed=0

@@ -29,8 +29,8 @@ struct Options {
 
 class ClassifierTask : public TrainingTask {
  public:
-  ClassifierTask(Network& network, Loader& train, Loader* validation)
-      : network_(network), train_(train), validation_(validation) {}
+  ClassifierTask(Network& network, Loader& train, Loader* validation, bool graphs)
+      : network_(network), step_(network, graphs), train_(train), validation_(validation) {}
 
   Module& module() override { return network_; }
   std::int64_t steps() const override { return train_.batches(); }
@@ -43,8 +43,11 @@ class ClassifierTask : public TrainingTask {
 
   bool step(Step& step) override {
     if (!train_.next(batch_)) return false;
-    step = classifier_step(network_, batch_);
+    step = step_.run(batch_);
     return true;
+  }
+  void update(Optimizer& optimizer, double learning_rate) override {
+    step_.update(optimizer, learning_rate);
   }
 
   void replay() override { network_(batch_.images); }
@@ -61,6 +64,7 @@ class ClassifierTask : public TrainingTask {
 
  private:
   Network& network_;
+  ClassifierStep step_;
   Loader& train_;
   Loader* validation_;
   Batch batch_;
@@ -215,7 +219,7 @@ void train_classifier(Options& options, const CommandLine& line) {
        classes.size(), train_loader.size(), validation ? validation->size() : 0,
        options.images.image_size);
 
-  ClassifierTask task(*network, train_loader, validation.get());
+  ClassifierTask task(*network, train_loader, validation.get(), options.device.cuda_graph);
   const Values best = train(task, setup, line, directory);
   report_skipped(train_loader);
   if (validation) report_skipped(*validation);
@@ -273,6 +277,7 @@ int main(int argc, char** argv) {
   add_resume_option(line, options.run);
   add_seed_option(line, options.run);
   add_device_options(line, options.device);
+  add_cuda_graph_option(line, options.device);
   line.flag("--evaluate", options.evaluate, "only print the accuracy of --weights");
   line.option("--split", options.split, "of --evaluate: train, or val (val/ or test/)",
               one_of({"train", "val"}));

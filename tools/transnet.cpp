@@ -102,8 +102,8 @@ Sources from_networks(Options& options, const CommandLine& line) {
 
 class TransNetTask : public TrainingTask {
  public:
-  TransNetTask(TransNet& net, Sources& sources, std::vector<double> alpha)
-      : net_(net), sources_(sources), alpha_(std::move(alpha)) {}
+  TransNetTask(TransNet& net, Sources& sources, std::vector<double> alpha, bool graphs)
+      : net_(net), step_(net, std::move(alpha), graphs), sources_(sources) {}
 
   Module& module() override { return net_; }
   std::int64_t steps() const override { return sources_.train->batches(); }
@@ -116,8 +116,11 @@ class TransNetTask : public TrainingTask {
 
   bool step(Step& step) override {
     if (!sources_.train->next(batch_)) return false;
-    step = trans_net_step(net_, batch_, alpha_);
+    step = step_.run(batch_);
     return true;
+  }
+  void update(Optimizer& optimizer, double learning_rate) override {
+    step_.update(optimizer, learning_rate);
   }
 
   void replay() override {
@@ -152,8 +155,8 @@ class TransNetTask : public TrainingTask {
 
  private:
   TransNet& net_;
+  TransNetStep step_;
   Sources& sources_;
-  std::vector<double> alpha_;
   PairBatch batch_;
 };
 
@@ -235,7 +238,7 @@ void train_trans_net(Options& options, const CommandLine& line) {
   RunDirectory directory(options.run, kTrainingFiles);
   note("Trans-Net of {} orders, {} to {}", options.net.orders, a.to_string(), b.to_string());
 
-  TransNetTask task(net, sources, alpha);
+  TransNetTask task(net, sources, alpha, options.device.cuda_graph);
   const Values best = train(task, setup, line, directory);
   std::vector<std::string> header = {"best epoch", "loss", "MSE"};
   std::vector<std::string> row = {fmt::format("{:.0f}", value_of(best, "epoch")),
@@ -356,6 +359,7 @@ int main(int argc, char** argv) {
   add_resume_option(line, options.run);
   add_seed_option(line, options.run);
   add_device_options(line, options.device);
+  add_cuda_graph_option(line, options.device);
   return run_program(line, argc, argv, [&] {
     apply(options.device);
     options.evaluate ? evaluate(options, line) : train_trans_net(options, line);

@@ -1,6 +1,7 @@
 #include "engine/ops/dropout.h"
 
 #include "engine/autograd.h"
+#include "engine/device_graph.h"
 #include "kernels/dropout.h"
 
 namespace concord {
@@ -10,7 +11,8 @@ Tensor dropout(const Tensor& x, double p, bool training, random::Generator& gene
   check(p >= 0 && p < 1, "dropout: p is {}, it must be in [0, 1)", p);
   if (!training) return x;
   const std::uint64_t seed = generator.seed();
-  const std::uint64_t offset = generator.next_offset();
+  const auto offset =
+      value_of_step<std::uint64_t>([&generator] { return generator.next_offset(); });
   if (p == 0) return x;
   Tensor y = empty_like(x);
   kernels::dropout(x.device(), x.view(), p, seed, offset, y.view());

@@ -63,9 +63,11 @@ void apply(const Mask& mask, std::int64_t first, std::int64_t count, std::int64_
   }
 }
 
-void dropout_cpu(ConstView x, double p, std::uint64_t seed, std::uint64_t offset, View y) {
+void dropout_cpu(ConstView x, double p, std::uint64_t seed, Replayed<std::uint64_t> offset,
+                 View y) {
+  check(offset.at == nullptr, "dropout: the CPU captures no steps; give the offset by value");
   // u < p, with u = k 2^-24, is k < p 2^24 rounded up.
-  const Mask mask{seed, offset, static_cast<std::uint32_t>(std::ceil(p * 0x1.0p24)),
+  const Mask mask{seed, offset.value, static_cast<std::uint32_t>(std::ceil(p * 0x1.0p24)),
                   1.0 / (1.0 - p)};
   with_float(x, "dropout", [&]<class T>(T) {
     const T* from = x.as<T>();

@@ -8,6 +8,7 @@ namespace concord::kernels {
 namespace {
 
 void sgd_step_cpu(ConstView gradient, View parameter, View momentum_buffer, const SgdStep& step) {
+  check_by_value("sgd_step", step.learning_rate_at);
   check_operand("sgd_step", parameter, gradient);
   if (step.momentum != 0) check_operand("sgd_step", parameter, momentum_buffer);
   with_float(parameter, "sgd_step", [&]<class T>(T) {
@@ -33,12 +34,11 @@ void sgd_step_cpu(ConstView gradient, View parameter, View momentum_buffer, cons
 
 void adam_step_cpu(ConstView gradient, View parameter, View exp_avg, View exp_avg_sq,
                    const AdamStep& step) {
+  check_by_value("adam_step", step.factors_at);
   check_operand("adam_step", parameter, gradient);
   check_operand("adam_step", parameter, exp_avg);
   check_operand("adam_step", parameter, exp_avg_sq);
-  const double t = static_cast<double>(step.step);
-  const double rate = step.learning_rate / (1 - std::pow(step.beta1, t));
-  const double root = std::sqrt(1 - std::pow(step.beta2, t));
+  const auto [rate, root] = step.factors();
   with_float(parameter, "adam_step", [&]<class T>(T) {
     const T decay = static_cast<T>(step.weight_decay);
     const T beta1 = static_cast<T>(step.beta1);

@@ -1,10 +1,14 @@
 // Memory of the device, in stream order: a block that was released may be handed out again at once,
 // because what still uses it runs before. The driver's pool keeps what is free.
 
+#include "kernels/cuda/allocation.h"
+
 #include <atomic>
 
 #include "kernels/cuda/call.h"
 #include "kernels/cuda/stream.h"
+#include "kernels/graph.h"
+#include "kernels/graph_memory.h"
 #include "kernels/memory.h"
 
 namespace concord::cuda {
@@ -27,15 +31,17 @@ cudaMemPool_t pool() {
   return instance;
 }
 
-void* allocate_cuda(std::size_t bytes) {
+}  // namespace
+
+void* allocate_from_pool(std::size_t bytes) {
   void* data = nullptr;
-  cudaError_t error = cudaMallocFromPoolAsync(&data, bytes, pool(), stream());
+  cudaError_t error = cudaMallocFromPoolAsync(&data, bytes, pool(), main_stream());
   if (error == cudaErrorMemoryAllocation) {
     // Free blocks may be too small each; together they may do.
     cudaGetLastError();
     synchronize();
     check_call(cudaMemPoolTrimTo(pool(), 0), "cudaMemPoolTrimTo");
-    error = cudaMallocFromPoolAsync(&data, bytes, pool(), stream());
+    error = cudaMallocFromPoolAsync(&data, bytes, pool(), main_stream());
   }
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();
@@ -56,9 +62,20 @@ void* allocate_cuda(std::size_t bytes) {
 }
 
 // A failure here is one of work that was launched before; the next call that checks reports it.
-void release_cuda(void* data, std::size_t bytes) {
-  static_cast<void>(cudaFreeAsync(data, stream()));
+void release_to_pool(void* data, std::size_t bytes) {
+  static_cast<void>(cudaFreeAsync(data, main_stream()));
   in_use -= bytes;
+}
+
+void release_block(void* data, std::size_t bytes) {
+  if (!kernels::GraphMemory::take_back(data, bytes)) release_to_pool(data, bytes);
+}
+
+namespace {
+
+void* allocate_cuda(std::size_t bytes) {
+  kernels::GraphMemory* const captured = kernels::GraphMemory::current();
+  return captured != nullptr ? captured->allocate(bytes) : allocate_from_pool(bytes);
 }
 
 void copy_with(cudaMemcpyKind kind, void* to, const void* from, std::size_t bytes) {
@@ -69,11 +86,13 @@ void copy_cuda(void* to, const void* from, std::size_t bytes) {
   copy_with(cudaMemcpyDeviceToDevice, to, from, bytes);
 }
 void copy_from_host_cuda(void* to, const void* from, std::size_t bytes) {
+  kernels::refuse_while_capturing("copy_from_host");
   // Of pageable memory the call has taken a copy when it returns; of pinned memory it has not.
   copy_with(cudaMemcpyHostToDevice, to, from, bytes);
   synchronize();
 }
 void copy_to_host_cuda(void* to, const void* from, std::size_t bytes) {
+  kernels::refuse_while_capturing("copy_to_host");
   copy_with(cudaMemcpyDeviceToHost, to, from, bytes);
   synchronize();
 }
@@ -104,7 +123,7 @@ void release_cache_cuda() {
 
 const kernels::Registration registrations[] = {
     {kernels::allocate, DeviceType::kCuda, allocate_cuda},
-    {kernels::release, DeviceType::kCuda, release_cuda},
+    {kernels::release, DeviceType::kCuda, release_block},
     {kernels::copy, DeviceType::kCuda, copy_cuda},
     {kernels::copy_from_host, DeviceType::kCuda, copy_from_host_cuda},
     {kernels::copy_to_host, DeviceType::kCuda, copy_to_host_cuda},

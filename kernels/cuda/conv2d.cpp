@@ -14,6 +14,7 @@
 #include "kernels/cuda/bias.h"
 #include "kernels/cuda/cudnn.h"
 #include "kernels/cuda/scratch.h"
+#include "kernels/graph.h"
 #include "kernels/precision.h"
 
 namespace concord::cuda {
@@ -161,6 +162,7 @@ void find_algorithm(const Setup& setup, const Buffers& buffers, Plan<Pass>& plan
   int found = 0;
   with_operands(plan, [&](auto first, auto second, auto result) {
     if (search.measure) {
+      kernels::refuse_while_capturing("conv2d: measuring cuDNN's algorithms");
       // Into a result of its own: an epilogue may add to the caller's.
       const std::size_t bytes =
           static_cast<std::size_t>((std::is_same_v<Pass, Forward>        ? setup.y

@@ -15,9 +15,13 @@ cublasHandle_t cublas() {
   thread_local cublasHandle_t const handle = [] {
     cublasHandle_t result = nullptr;
     check_cublas(cublasCreate(&result), "cublasCreate");
-    check_cublas(cublasSetStream(result, stream()), "cublasSetStream");
     return result;
   }();
+  thread_local cudaStream_t works_on = nullptr;
+  if (works_on != stream()) {
+    check_cublas(cublasSetStream(handle, stream()), "cublasSetStream");
+    works_on = stream();
+  }
   return handle;
 }
 

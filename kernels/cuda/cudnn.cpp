@@ -17,9 +17,13 @@ cudnnHandle_t cudnn() {
   thread_local cudnnHandle_t const handle = [] {
     cudnnHandle_t result = nullptr;
     check_cudnn(cudnnCreate(&result), "cudnnCreate");
-    check_cudnn(cudnnSetStream(result, stream()), "cudnnSetStream");
     return result;
   }();
+  thread_local cudaStream_t works_on = nullptr;
+  if (works_on != stream()) {
+    check_cudnn(cudnnSetStream(handle, stream()), "cudnnSetStream");
+    works_on = stream();
+  }
   return handle;
 }
 

@@ -56,8 +56,11 @@ void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Arguments&&
     fail_launch(error, reinterpret_cast<const void*>(kernel), shape.grid, shape.block,
                 shape.shared_bytes);
 #else
-  simt::run(shape.grid, shape.block, shape.shared_bytes,
-            [&] { kernel(static_cast<Parameters>(arguments)...); });
+  // By value: the work may be recorded (kernels/graph.h).
+  simt::submit(
+      [kernel, shape, given = std::tuple<Parameters...>(static_cast<Parameters>(arguments)...)] {
+        simt::run(shape.grid, shape.block, shape.shared_bytes, [&] { std::apply(kernel, given); });
+      });
 #endif
 }
 

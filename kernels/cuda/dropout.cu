@@ -24,12 +24,13 @@ constexpr int kPixels = 8;  // of a thread
 template <class T>
 struct Mask {
   std::uint64_t seed;
-  std::uint64_t offset;
+  kernels::Replayed<std::uint64_t> offset;
   std::uint32_t dropped_below;  // of the 24 bits that make a uniform_float
   Compute<T> factor;
 
   __device__ random::PhiloxBlock draw(std::int64_t block) const {
-    return random::philox(seed, offset, static_cast<std::uint64_t>(block));
+    const std::uint64_t own = offset.at == nullptr ? offset.value : *offset.at;
+    return random::philox(seed, own, static_cast<std::uint64_t>(block));
   }
   __device__ T apply(std::uint32_t word, T x) const {
     return static_cast<T>((word >> 8) >= dropped_below ? static_cast<Compute<T>>(x) * factor : 0);
@@ -119,7 +120,8 @@ void run_channels_last(const Mask<T>& mask, const T* x, T* y, const ChannelLayou
          mask, x, y, layout.outer, channels, layout.spatial);
 }
 
-void dropout_cuda(ConstView x, double p, std::uint64_t seed, std::uint64_t offset, View y) {
+void dropout_cuda(ConstView x, double p, std::uint64_t seed,
+                  kernels::Replayed<std::uint64_t> offset, View y) {
   check(x.format == MemoryFormat::kPlain || x.format == MemoryFormat::kChannelsLast,
         "dropout: {} in {} format on {}: only plain and channels-last tensors are held there",
         x.shape.to_string(), name_of(x.format), name_of(x.device));

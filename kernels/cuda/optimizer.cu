@@ -12,6 +12,7 @@
 namespace concord::cuda {
 namespace {
 
+using kernels::AdamFactors;
 using kernels::AdamOperands;
 using kernels::AdamStep;
 using kernels::SgdOperands;
@@ -39,16 +40,25 @@ struct Table {
   int count;
 };
 
+// What an update does to an element. read() takes the numbers that a replay finds in memory.
 template <class T>
 struct Sgd {
   static constexpr int kStates = 0;
   T rate, decay;
+  const double* rate_at;
+  __device__ void read() {
+    if (rate_at != nullptr) rate = static_cast<T>(*rate_at);
+  }
   __device__ void operator()(T g, T& w, T*) const { w -= rate * (g + decay * w); }
 };
 template <class T>
 struct SgdWithMomentum {
   static constexpr int kStates = 1;
   T rate, decay, momentum;
+  const double* rate_at;
+  __device__ void read() {
+    if (rate_at != nullptr) rate = static_cast<T>(*rate_at);
+  }
   __device__ void operator()(T g, T& w, T* states) const {
     states[0] = momentum * states[0] + (g + decay * w);
     w -= rate * states[0];
@@ -58,6 +68,12 @@ template <class T>
 struct Adam {
   static constexpr int kStates = 2;
   T rate, decay, beta1, rest1, beta2, rest2, eps, root;
+  const AdamFactors* factors_at;
+  __device__ void read() {
+    if (factors_at == nullptr) return;
+    rate = static_cast<T>(factors_at->rate);
+    root = static_cast<T>(factors_at->root);
+  }
   __device__ void operator()(T g, T& w, T* states) const {
     const T decayed = g + decay * w;
     states[0] = beta1 * states[0] + rest1 * decayed;
@@ -96,6 +112,7 @@ __device__ __forceinline__ void update_pack(const Parameter<T>& of, std::int64_t
 
 template <class T, class Update>
 __global__ void __launch_bounds__(kThreads) update_kernel(Table<T> table, Update update) {
+  update.read();
   // The last parameter that begins at this block or before it.
   int p = 0;
   for (int end = table.count; end - p > 1;) {
@@ -152,27 +169,30 @@ void sgd_steps_of(std::span<const SgdOperands> operands, const SgdStep& step) {
   const auto decay = static_cast<T>(step.weight_decay);
   const auto momentum = static_cast<T>(step.momentum);
   if (step.momentum == 0)
-    update_all<T>(operands, Sgd<T>{rate, decay}, [](const SgdOperands& o) {
+    update_all<T>(operands, Sgd<T>{rate, decay, step.learning_rate_at}, [](const SgdOperands& o) {
       return Parameter<T>{o.gradient.as<T>(), o.parameter.as<T>(), {}};
     });
   else
-    update_all<T>(operands, SgdWithMomentum<T>{rate, decay, momentum}, [](const SgdOperands& o) {
-      return Parameter<T>{o.gradient.as<T>(), o.parameter.as<T>(), {o.momentum_buffer.as<T>()}};
-    });
+    update_all<T>(
+        operands, SgdWithMomentum<T>{rate, decay, momentum, step.learning_rate_at},
+        [](const SgdOperands& o) {
+          return Parameter<T>{o.gradient.as<T>(), o.parameter.as<T>(), {o.momentum_buffer.as<T>()}};
+        });
 }
 
 template <class T>
 void adam_steps_of(std::span<const AdamOperands> operands, const AdamStep& step) {
-  const auto t = static_cast<double>(step.step);
+  const AdamFactors factors = step.factors();
   const Adam<T> update{
-      .rate = static_cast<T>(step.learning_rate / (1 - std::pow(step.beta1, t))),
+      .rate = static_cast<T>(factors.rate),
       .decay = static_cast<T>(step.weight_decay),
       .beta1 = static_cast<T>(step.beta1),
       .rest1 = static_cast<T>(1 - step.beta1),
       .beta2 = static_cast<T>(step.beta2),
       .rest2 = static_cast<T>(1 - step.beta2),
       .eps = static_cast<T>(step.eps),
-      .root = static_cast<T>(std::sqrt(1 - std::pow(step.beta2, t))),
+      .root = static_cast<T>(factors.root),
+      .factors_at = step.factors_at,
   };
   update_all<T>(operands, update, [](const AdamOperands& o) {
     return Parameter<T>{

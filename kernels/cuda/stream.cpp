@@ -1,15 +1,18 @@
 #include "kernels/cuda/stream.h"
 
 #include <atomic>
+#include <utility>
 
 #include "kernels/cuda/call.h"
 #include "kernels/cuda/scratch.h"
 #include "kernels/device.h"
+#include "kernels/graph.h"
 
 namespace concord::cuda {
 namespace {
 
 std::atomic<int> device_index = 0;
+thread_local cudaStream_t stream_of_thread = nullptr;
 
 cudaStream_t make_stream() {
   check_call(cudaSetDevice(device_index), "cudaSetDevice");
@@ -58,12 +61,17 @@ void select_device(int index) {
 int selected_device() { return device_index; }
 
 // Never destroyed: buffers of static lifetime are freed on it after main.
-cudaStream_t stream() {
+cudaStream_t main_stream() {
   static cudaStream_t const instance = make_stream();
   return instance;
 }
+cudaStream_t stream() { return stream_of_thread != nullptr ? stream_of_thread : main_stream(); }
 
-void synchronize() { check_call(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }
+StreamOfThread::StreamOfThread(cudaStream_t stream)
+    : before_(std::exchange(stream_of_thread, stream)) {}
+StreamOfThread::~StreamOfThread() { stream_of_thread = before_; }
+
+void synchronize() { check_call(cudaStreamSynchronize(main_stream()), "cudaStreamSynchronize"); }
 
 namespace {
 
@@ -89,6 +97,7 @@ class Event {
 };
 
 double seconds_of_cuda(const std::function<void()>& work) {
+  kernels::refuse_while_capturing("seconds_of");
   // Twice the second-level cache of an H100, written.
   constexpr std::size_t kFlushBytes = std::size_t{128} << 20;
   {
@@ -103,7 +112,10 @@ double seconds_of_cuda(const std::function<void()>& work) {
   return end.seconds_since(start);
 }
 std::string describe_cuda(int index) { return describe_device(index); }
-void synchronize_cuda() { synchronize(); }
+void synchronize_cuda() {
+  kernels::refuse_while_capturing("synchronize");
+  synchronize();
+}
 
 const kernels::Registration registrations[] = {
     {kernels::use_device, DeviceType::kCuda, use_cuda},

@@ -1,20 +1,27 @@
 // The memory of the CUDA device in tests on the host: every buffer is a heap block of its exact
 // size, so that AddressSanitizer sees an access beside it, filled with NaN.
 
+#include "kernels/simt/allocation.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
 
+#include "kernels/graph.h"
+#include "kernels/graph_memory.h"
 #include "kernels/memory.h"
+#include "kernels/simt/graph.h"
 
-namespace concord::kernels {
+namespace concord::simt {
 namespace {
 
 std::mutex mutex;
-MemoryStatistics statistics;
+kernels::MemoryStatistics statistics;
 
-void* allocate_simt(std::size_t bytes) {
+}  // namespace
+
+void* allocate_block(std::size_t bytes) {
   void* data = nullptr;
   check(::posix_memalign(&data, 64, bytes) == 0, "simt: no memory for {} bytes", bytes);
   std::memset(data, 0xFF, bytes);
@@ -24,32 +31,61 @@ void* allocate_simt(std::size_t bytes) {
   return data;
 }
 
-void release_simt(void* data, std::size_t bytes) {
+void release_block(void* data, std::size_t bytes) {
   std::free(data);
   const std::lock_guard lock(mutex);
   statistics.in_use -= bytes;
 }
 
-void copy_simt(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
-void zero_simt(void* data, std::size_t bytes) { std::memset(data, 0, bytes); }
-MemoryStatistics memory_statistics_simt() {
+namespace {
+
+using kernels::GraphMemory;
+
+void* allocate_simt(std::size_t bytes) {
+  GraphMemory* const captured = GraphMemory::current();
+  if (captured == nullptr) return allocate_block(bytes);
+  void* const data = captured->allocate(bytes);
+  submit_allocation(data, bytes);
+  return data;
+}
+void release_simt(void* data, std::size_t bytes) {
+  const GraphMemory* const captured = GraphMemory::current();
+  if (captured != nullptr && captured->owns(data)) submit_release(data, bytes);
+  if (!GraphMemory::take_back(data, bytes)) release_block(data, bytes);
+}
+
+void copy_simt(void* to, const void* from, std::size_t bytes) {
+  submit([to, from, bytes] { std::memcpy(to, from, bytes); });
+}
+void copy_from_host_simt(void* to, const void* from, std::size_t bytes) {
+  kernels::refuse_while_capturing("copy_from_host");
+  std::memcpy(to, from, bytes);
+}
+void copy_to_host_simt(void* to, const void* from, std::size_t bytes) {
+  kernels::refuse_while_capturing("copy_to_host");
+  std::memcpy(to, from, bytes);
+}
+void zero_simt(void* data, std::size_t bytes) {
+  submit([data, bytes] { std::memset(data, 0, bytes); });
+}
+kernels::MemoryStatistics memory_statistics_simt() {
   const std::lock_guard lock(mutex);
   return statistics;
 }
 std::size_t available_simt() { return std::size_t{1} << 30; }
 void release_cache_simt() {}
 
-const Registration registrations[] = {
-    {allocate, DeviceType::kCuda, allocate_simt},
-    {release, DeviceType::kCuda, release_simt},
-    {copy, DeviceType::kCuda, copy_simt},
-    {copy_from_host, DeviceType::kCuda, copy_simt},
-    {copy_to_host, DeviceType::kCuda, copy_simt},
-    {zero, DeviceType::kCuda, zero_simt},
-    {memory_statistics, DeviceType::kCuda, memory_statistics_simt},
-    {available_memory, DeviceType::kCuda, available_simt},
-    {release_cache, DeviceType::kCuda, release_cache_simt},
+const kernels::Registration registrations[] = {
+    {kernels::allocate, DeviceType::kCuda, allocate_simt},
+    {kernels::release, DeviceType::kCuda, release_simt},
+    {kernels::copy, DeviceType::kCuda, copy_simt},
+    {kernels::copy_from_host, DeviceType::kCuda, copy_from_host_simt},
+    {kernels::copy_to_host, DeviceType::kCuda, copy_to_host_simt},
+    {kernels::zero, DeviceType::kCuda, zero_simt},
+    {kernels::memory_statistics, DeviceType::kCuda, memory_statistics_simt},
+    {kernels::available_memory, DeviceType::kCuda, available_simt},
+    {kernels::release_cache, DeviceType::kCuda, release_cache_simt},
 };
 
 }  // namespace
-}  // namespace concord::kernels
+}  // namespace concord::simt

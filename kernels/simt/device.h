@@ -7,8 +7,10 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <tuple>
 #include <type_traits>
 
+#include "kernels/simt/graph.h"
 #include "kernels/simt/runner.h"
 
 // Language extensions and variables, which C++ has no other way to name.

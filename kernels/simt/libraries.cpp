@@ -6,8 +6,10 @@
 #include "kernels/conv2d.h"
 #include "kernels/cuda/bias.h"
 #include "kernels/device.h"
+#include "kernels/graph.h"
 #include "kernels/linear.h"
 #include "kernels/memory.h"
+#include "kernels/simt/graph.h"
 
 namespace concord::kernels {
 namespace {
@@ -80,44 +82,57 @@ Conv2dFormats conv2d_formats_simt(const Shape&, MemoryFormat format, DType dtype
 
 void conv2d_forward_simt(ConstView x, ConstView weight, ConstView bias,
                          const Conv2dOptions& options, const Conv2dEpilogue& epilogue, View y) {
-  const Result result(y, epilogue.add);
-  conv2d_forward(kHost, Widened(x).view(), Widened(weight, x.dtype).view(), ConstView(), options,
-                 Conv2dEpilogue{.add = epilogue.add}, result.view());
-  result.store();
+  simt::submit([=] {
+    const Result result(y, epilogue.add);
+    conv2d_forward(kHost, Widened(x).view(), Widened(weight, x.dtype).view(), ConstView(), options,
+                   Conv2dEpilogue{.add = epilogue.add}, result.view());
+    result.store();
+  });
   cuda::add_bias(y, bias, epilogue.relu);
 }
 void conv2d_backward_data_simt(ConstView dy, ConstView weight, const Conv2dOptions& options,
                                View dx) {
-  const Result result(dx);
-  conv2d_backward_data(kHost, Widened(dy).view(), Widened(weight, dy.dtype).view(), options,
-                       result.view());
-  result.store();
+  simt::submit([=] {
+    const Result result(dx);
+    conv2d_backward_data(kHost, Widened(dy).view(), Widened(weight, dy.dtype).view(), options,
+                         result.view());
+    result.store();
+  });
 }
 void conv2d_backward_weights_simt(ConstView x, ConstView dy, const Conv2dOptions& options,
                                   View d_weight, View d_bias) {
-  conv2d_backward_weights(kHost, Widened(x).view(), Widened(dy).view(), options, on_host(d_weight),
-                          View());
+  simt::submit([=] {
+    conv2d_backward_weights(kHost, Widened(x).view(), Widened(dy).view(), options,
+                            on_host(d_weight), View());
+  });
   if (d_bias) cuda::sum_per_channel(dy, d_bias);
 }
 void linear_forward_simt(ConstView x, ConstView weight, ConstView bias, bool relu, View y) {
-  const Result result(y);
-  linear_forward(kHost, Widened(x).view(), Widened(weight, x.dtype).view(), ConstView(), false,
-                 result.view());
-  result.store();
+  simt::submit([=] {
+    const Result result(y);
+    linear_forward(kHost, Widened(x).view(), Widened(weight, x.dtype).view(), ConstView(), false,
+                   result.view());
+    result.store();
+  });
   cuda::add_bias(y, bias, relu);
 }
 void linear_backward_data_simt(ConstView dy, ConstView weight, View dx) {
-  const Result result(dx);
-  linear_backward_data(kHost, Widened(dy).view(), Widened(weight, dy.dtype).view(), result.view());
-  result.store();
+  simt::submit([=] {
+    const Result result(dx);
+    linear_backward_data(kHost, Widened(dy).view(), Widened(weight, dy.dtype).view(),
+                         result.view());
+    result.store();
+  });
 }
 void linear_backward_weights_simt(ConstView x, ConstView dy, View d_weight) {
-  linear_backward_weights(kHost, Widened(x).view(), Widened(dy).view(), on_host(d_weight));
+  simt::submit([=] {
+    linear_backward_weights(kHost, Widened(x).view(), Widened(dy).view(), on_host(d_weight));
+  });
 }
 void linear_backward_bias_simt(ConstView dy, View d_bias) { cuda::sum_per_channel(dy, d_bias); }
 void use_device_simt(int) {}
 std::string describe_device_simt(int) { return "the host runner of kernels"; }
-void synchronize_simt() {}
+void synchronize_simt() { refuse_while_capturing("synchronize"); }
 
 const Registration registrations[] = {
     {conv2d_formats, DeviceType::kCuda, conv2d_formats_simt},

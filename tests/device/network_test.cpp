@@ -2,58 +2,21 @@
 
 #include <cmath>
 
-#include "engine/layers.h"
 #include "engine/ops/arithmetic.h"
 #include "engine/ops/gated_stage.h"
 #include "engine/ops/loss.h"
 #include "engine/optimizer.h"
 #include "models/trans_net.h"
-#include "tests/device/support.h"
+#include "tests/device/small_classifier.h"
 
 namespace concord {
 namespace {
 
-using test::random_tensor;
+using test::images;
 using test::relative_error;
+using test::SmallClassifier;
 
 CONCORD_ON_EVERY_DEVICE(NetworkOn);
-
-Tensor images(const Shape& shape, std::uint64_t stream) {
-  return random_tensor(shape, stream).to(DType::kFloat32);
-}
-
-// A little of everything that a classifier is made of. Its channels fill no vector.
-class SmallClassifier {
- public:
-  SmallClassifier() : generator_(3) {
-    const auto convolution = [&](std::int64_t in, std::int64_t out, bool bias) {
-      return std::make_shared<Conv2d>(Conv2dLayer{.in_channels = in,
-                                                  .out_channels = out,
-                                                  .kernel = {3, 3},
-                                                  .options = {.padding = {1, 1}},
-                                                  .bias = bias},
-                                      generator_);
-    };
-    const std::vector<ModulePtr> modules = {
-        convolution(3, 6, false),
-        std::make_shared<BatchNorm2d>(BatchNorm2dLayer{.channels = 6}),
-        std::make_shared<ReLU>(),
-        std::make_shared<MaxPool2d>(MaxPool2dOptions{}),
-        convolution(6, 5, true),
-        std::make_shared<ReLU>(),
-        std::make_shared<AdaptiveAvgPool2d>(Size2d{2, 2}),
-        std::make_shared<Flatten>(),
-        std::make_shared<Dropout>(0.3, generator_),
-        std::make_shared<Linear>(20, 4, generator_)};
-    for (const ModulePtr& module : modules) net.append(module);
-  }
-
- private:
-  random::Generator generator_;
-
- public:
-  Sequential net;
-};
 
 struct Outcome {
   std::vector<double> losses;

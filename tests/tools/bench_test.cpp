@@ -195,10 +195,10 @@ TEST_F(ConcordBench, ServesAStep) {
     for (const double loss : answer["values"]) losses.push_back(loss);
   }
   const auto adam = make_adam(net.named_parameters(), {.weight_decay = 1e-4});
+  tool::TransNetStep step(net, {0.1, 0.1}, false);
   for (const double loss : losses) {
-    const tool::Step step = tool::trans_net_step(net, batch, {0.1, 0.1});
-    EXPECT_NEAR(loss, tool::value_of(step.means, "loss"), 1e-5 * loss);
-    adam->step(0.01);
+    EXPECT_NEAR(loss, tool::value_of(step.run(batch).means, "loss"), 1e-5 * loss);
+    step.update(*adam, 0.01);
   }
   EXPECT_LT(losses.back(), losses.front()) << "nothing was learnt";
 
@@ -238,6 +238,7 @@ TEST_F(ConcordBench, RefusesWrongUsage) {
   expect_failure(run({"--step", "decode:224"}), 2, {"decode:224"});
   expect_failure(run({"--weights", "w.safetensors"}), 2, {"--weights", "--step"});
   expect_failure(run({"--interactive"}), 2, {"--interactive", "--step"});
+  expect_failure(run({"--cuda-graph"}), 2, {"--cuda-graph", "--step"});
   expect_failure(run({"--step", "decode", "--list"}), 2, {"--list", "--step"});
   expect_failure(run({"--step", "decode", "--images", "/nowhere"}), 1, {"/nowhere"});
   expect_failure(run({"--step", "store-write:8x4x4", "--scratch", "/nowhere"}), 1,

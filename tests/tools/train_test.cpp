@@ -215,6 +215,9 @@ TEST_F(ConcordTrain, ExitsWithTwoOnWrongUsage) {
   expect_failure(run_program("concord-train",
                              {"--evaluate", "--weights", "x", "--data", data(), "--half", "a"}),
                  2, {"--half does not apply to --evaluate"});
+  expect_failure(run_program("concord-train", words(out_, {"--device", "cpu", "--cuda-graph"})), 2,
+                 {"--cuda-graph", "needs a CUDA device"});
+  EXPECT_FALSE(fs::exists(out_));
   expect_failure(run_program("concord-train", {"--arch", "resnet18"}), 2, {"--data"});
   expect_failure(run_program("concord-train", {"--data", data(), "--arch", "resnet19"}), 2,
                  {"resnet19", "resnet18"});

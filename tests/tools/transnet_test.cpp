@@ -120,6 +120,12 @@ TEST_F(ConcordTransNet, ResumesToTheSameBits) {
                  1, {"--alpha"});
 }
 
+TEST_F(ConcordTransNet, GraphsNeedAGpu) {
+  expect_failure(run_program("concord-transnet", train(out_, {"--device", "cpu", "--cuda-graph"})),
+                 2, {"--cuda-graph", "needs a CUDA device"});
+  EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
 TEST_F(ConcordTransNet, ReadingAheadChangesNoBits) {
   const Words more = {"--val-features-a", a_, "--val-features-b", b_};
   ASSERT_EQ(run_program("concord-transnet", train(out_, more)).code, 0);

@@ -50,16 +50,17 @@ std::unique_ptr<Classifier> classifier_of(const std::string& arch, const StepOpt
 class TrainClassifier final : public WholeStep {
  public:
   TrainClassifier(const std::string& arch, const StepOptions& options)
-      : classifier_(classifier_of(arch, options)), lr_(options.lr > 0 ? options.lr : 0.01) {
+      : classifier_(classifier_of(arch, options)),
+        step_(*classifier_->network, options.cuda_graph),
+        lr_(options.lr > 0 ? options.lr : 0.01) {
     tool::OptimizerOptions optimizer;  // the experiments': SGD, momentum 0.9, weight decay 1e-4
     optimizer_ = tool::make_optimizer(optimizer, classifier_->network->named_parameters());
     flops_ = count_flops(*classifier_->network, classifier_->batch.images).training;
     classifier_->network->set_training(true);
   }
   void run() override {
-    const tool::Step step = tool::classifier_step(*classifier_->network, classifier_->batch);
-    optimizer_->step(lr_);
-    loss_ = tool::value_of(step.means, "loss");
+    loss_ = tool::value_of(step_.run(classifier_->batch).means, "loss");
+    step_.update(*optimizer_, lr_);
   }
   double value() const override { return loss_; }
   double images() const override { return static_cast<double>(classifier_->batch.images.dim(0)); }
@@ -68,6 +69,7 @@ class TrainClassifier final : public WholeStep {
 
  private:
   std::unique_ptr<Classifier> classifier_;
+  tool::ClassifierStep step_;
   std::unique_ptr<Optimizer> optimizer_;
   double lr_;
   double loss_ = 0;

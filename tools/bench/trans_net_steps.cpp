@@ -38,18 +38,18 @@ Translator translator_of(const std::string& maps, const StepOptions& options) {
 class TrainTransNet final : public WholeStep {
  public:
   TrainTransNet(const std::string& maps, const StepOptions& options)
-      : translator_(translator_of(maps, options)), lr_(options.lr > 0 ? options.lr : 1e-4) {
+      : translator_(translator_of(maps, options)),
+        step_(*translator_.net, alpha_of(*translator_.net), options.cuda_graph),
+        lr_(options.lr > 0 ? options.lr : 1e-4) {
     tool::OptimizerOptions optimizer;
     optimizer.optimizer = "adam";
     optimizer_ = tool::make_optimizer(optimizer, translator_.net->named_parameters());
-    alpha_.assign(static_cast<std::size_t>(translator_.net->options().orders - 1), 0.1);
     flops_ = count_flops(*translator_.net, translator_.batch.a).training;
     translator_.net->set_training(true);
   }
   void run() override {
-    const tool::Step step = tool::trans_net_step(*translator_.net, translator_.batch, alpha_);
-    optimizer_->step(lr_);
-    loss_ = tool::value_of(step.means, "loss");
+    loss_ = tool::value_of(step_.run(translator_.batch).means, "loss");
+    step_.update(*optimizer_, lr_);
   }
   double value() const override { return loss_; }
   double images() const override { return static_cast<double>(translator_.batch.a.dim(0)); }
@@ -58,9 +58,13 @@ class TrainTransNet final : public WholeStep {
   tool::PairBatch& batch() { return translator_.batch; }
 
  private:
+  static std::vector<double> alpha_of(const TransNet& net) {
+    return std::vector<double>(static_cast<std::size_t>(net.options().orders - 1), 0.1);
+  }
+
   Translator translator_;
+  tool::TransNetStep step_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::vector<double> alpha_;
   double lr_;
   double loss_ = 0;
   double flops_ = 0;

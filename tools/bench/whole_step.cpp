@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/graphed_step.h"
 #include "engine/text.h"
 #include "models/network.h"
 #include "tools/bench/step_inputs.h"
@@ -93,7 +94,8 @@ Case step_case(const std::string& name, const StepOptions& options) {
   return {"step/" + name, parse(name).kind.help,
           [name, options] {
             const std::shared_ptr<WholeStep> step = make_step(name, options);
-            step->run();  // what only the first step does is not part of a training
+            // What only the first steps do is not part of a training.
+            for (int i = 0; i <= (options.cuda_graph ? GraphedStep::kWarmUps : 0); ++i) step->run();
             return Work{[step] { step->run(); }, step->flops(), step->bytes(), step->images()};
           },
           options.device};

@@ -17,6 +17,7 @@ struct StepOptions {
   std::uint64_t seed = 0;
   double lr = 0;             // 0: as the experiments (0.01 for classifiers, 1e-4 for Trans-Nets)
   bool no_dropout = false;   // dropout layers let everything pass
+  bool cuda_graph = false;   // training steps as graphs of the device
   std::string weights;       // safetensors file of parameters; empty: initial ones
   std::string inputs;        // safetensors file: images, labels (int64); a, b. Empty: random
   std::string images;        // folder of image files to decode; empty: drawn ones

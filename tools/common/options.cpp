@@ -59,6 +59,12 @@ void add_device_options(CommandLine& line, DeviceOptions& options) {
               one_of({"auto", "direct", "winograd"}));
 }
 
+void add_cuda_graph_option(CommandLine& line, DeviceOptions& options) {
+  line.flag("--cuda-graph", options.cuda_graph,
+            "training steps of one shape as graphs of the GPU, which replays them without waiting "
+            "for the host; to the same bits");
+}
+
 void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options) {
   settings["--device"] = options.device;
   settings["--precision"] = options.precision;
@@ -101,8 +107,11 @@ Device apply(DeviceOptions& options) {
   check(options.precision == "fp32" || device.type == DeviceType::kCuda,
         "--precision {}: needs a CUDA device, this run is on the CPU; use --precision fp32",
         options.precision);
-  kernels::set_precision(options.precision == "tf32" ? kernels::Precision::kTf32
-                                                     : kernels::Precision::kFloat32);
+  check_usage(!options.cuda_graph || device.type == DeviceType::kCuda,
+              "--cuda-graph: needs a CUDA device, this run is on the CPU; leave it out");
+  kernels::set_precision(options.precision == "tf32"   ? kernels::Precision::kTf32
+                         : options.precision == "bf16" ? kernels::Precision::kBFloat16
+                                                       : kernels::Precision::kFloat32);
   options.place = device;
   if (options.threads == 0)
     options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));

@@ -19,9 +19,12 @@ struct DeviceOptions {
   std::string precision = "fp32";
   int threads = 0;
   std::string convolution = "auto";
+  bool cuda_graph = false;
   Device place;  // what `device` came to, by apply()
 };
 void add_device_options(CommandLine& line, DeviceOptions& options);
+// --cuda-graph, where a program has training steps.
+void add_cuda_graph_option(CommandLine& line, DeviceOptions& options);
 // Those that change the bits of a result, into `settings` by option name.
 void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options);
 // Sets up the process and writes what "auto" and 0 came to back into `options`. Throws when this
@@ -76,8 +79,8 @@ struct OptimizerOptions {
 void add_optimizer_options(CommandLine& line, OptimizerOptions& options);
 // The options of these groups that only training heeds.
 inline const std::vector<std::string> kTrainingOnly = {
-    "--epochs",   "--optimizer",    "--lr",     "--lr-schedule",
-    "--momentum", "--weight-decay", "--resume", "--seed"};
+    "--epochs",       "--optimizer", "--lr",   "--lr-schedule", "--momentum",
+    "--weight-decay", "--resume",    "--seed", "--cuda-graph"};
 // Those that change the result, into `settings` by option name.
 void add_settings(nlohmann::ordered_json& settings, const OptimizerOptions& options);
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,

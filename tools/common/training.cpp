@@ -180,7 +180,7 @@ class Loop {
     for (Step step; task_.step(step);) {
       const double loss = value_of(step.means, "loss");
       if (!std::isfinite(loss)) fail_non_finite("the loss", loss, step.number + 1);
-      optimizer_->step(lr);
+      task_.update(*optimizer_, lr);
       sums_.add(step);
       state_.step = step.number + 1;
       progress_->update(state_.epoch * task_.samples() + sums_.samples(),

@@ -40,6 +40,8 @@ class TrainingTask {
   // Forward and backward pass of the next batch: gradients are left in the parameters. False at the
   // end of the epoch.
   virtual bool step(Step& step) = 0;
+  // The optimiser's update for that batch.
+  virtual void update(Optimizer& optimizer, double learning_rate) = 0;
   // The forward pass of the last batch once more, to find a NaN.
   virtual void replay() = 0;
   // After the last step of an epoch: further values, such as those of held-out data.

@@ -1,40 +1,123 @@
 #include "tools/common/training_steps.h"
 
+#include <cstring>
+#include <utility>
+
 #include "engine/ops/arithmetic.h"
 #include "engine/ops/loss.h"
-#include "tools/common/classification.h"
+#include "engine/ops/top_k.h"
 
 namespace concord::tool {
+namespace {
 
-Step classifier_step(Network& network, const Batch& batch) {
-  const Tensor on_device = network(batch.images);
-  const Tensor loss = cross_entropy(on_device, batch.labels.to(on_device.device()));
+// The elements of plain tensors of one device, side by side, so that the host waits once to read
+// them all.
+Tensor packed(const std::vector<Tensor>& tensors) {
+  std::int64_t bytes = 0;
+  for (const Tensor& tensor : tensors) bytes += static_cast<std::int64_t>(tensor.bytes());
+  Tensor result =
+      Tensor::empty({bytes}, {.dtype = DType::kUInt8, .device = tensors.front().device()});
+  auto* to = result.data<std::uint8_t>();
+  for (const Tensor& tensor : tensors) {
+    kernels::copy(tensor.device(), to, tensor.view().data, tensor.bytes());
+    to += tensor.bytes();
+  }
+  return result;
+}
+
+// Packed values on the host, to be taken off one after the other.
+class Unpacked {
+ public:
+  explicit Unpacked(const Tensor& packed) : host_(packed.to(Device{})) {}
+  template <class T>
+  std::vector<T> next(std::size_t count) {
+    std::vector<T> values(count);
+    if (count > 0)
+      std::memcpy(values.data(), std::as_const(host_).data<std::uint8_t>() + at_,
+                  count * sizeof(T));
+    at_ += count * sizeof(T);
+    return values;
+  }
+
+ private:
+  Tensor host_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace
+
+Tensor run_classifier(Network& network, const Tensor& images, const Tensor& labels) {
+  const Tensor logits = network(images);
+  const Tensor truth = labels.to(logits.device());
+  const Tensor loss = cross_entropy(logits, truth);
   loss.backward();
-  const Tensor logits = on_device.to(Device{});
+  return packed({top_k(logits.detach(), 1).indices, truth, loss.to(DType::kFloat32)});
+}
+
+Step read_classifier(const Tensor& results) {
+  constexpr std::size_t kPerSample = 2 * sizeof(std::int64_t);
+  const std::size_t samples = (results.bytes() - sizeof(float)) / kPerSample;
+  Unpacked values(results);
+  const auto best = values.next<std::int64_t>(samples);
+  const auto labels = values.next<std::int64_t>(samples);
+  const float loss = values.next<float>(1)[0];
   std::int64_t hits = 0;
-  for (std::int64_t i = 0; i < logits.dim(0); ++i)
-    hits += rank_of_label(logits, i, batch.labels.data<std::int64_t>()[i]) == 0;
-  Step step{.number = batch.number, .samples = logits.dim(0), .means = {}};
-  step.means = {{"loss", loss.item()},
-                {"top1", static_cast<double>(hits) / static_cast<double>(step.samples)}};
+  for (std::size_t i = 0; i < samples; ++i) hits += best[i] == labels[i];
+  Step step;
+  step.samples = static_cast<std::int64_t>(samples);
+  step.means = {{"loss", loss}, {"top1", static_cast<double>(hits) / static_cast<double>(samples)}};
   return step;
 }
 
-Step trans_net_step(TransNet& net, const PairBatch& batch, const std::vector<double>& alpha) {
-  const Tensor y = net(batch.a);
-  const Tensor mse = mse_loss(y, batch.b.to(y.device()));
+Tensor run_trans_net(TransNet& net, const Tensor& a, const Tensor& b,
+                     const std::vector<double>& alpha) {
+  const Tensor y = net(a);
+  const Tensor mse = mse_loss(y, b.to(y.device()));
   const Tensor gates = net.gates();
   const Tensor penalty = gate_penalty(gates, alpha);
   const Tensor loss = add(mse, penalty);
-  const auto p = gates.to_vector<float>();
   loss.backward();
-  Step step{.number = batch.number, .samples = batch.a.dim(0), .means = {}};
-  step.means = {{"loss", loss.item()}, {"mse", mse.item()}, {"penalty", penalty.item()}};
-  const Tensor& gradient = net.gate_logits().grad();
-  if (!gradient.defined()) return step;
-  const auto dq = gradient.to_vector<float>();
-  for (std::size_t i = 0; i < p.size(); ++i)
+  std::vector<Tensor> results = {loss, mse, penalty};
+  if (const Tensor& gradient = net.gate_logits().grad(); gradient.defined())
+    results.insert(results.end(), {gates, gradient});
+  for (Tensor& result : results) result = result.detach().to(DType::kFloat32);
+  return packed(results);
+}
+
+Step read_trans_net(const Tensor& results) {
+  const std::size_t gates = (results.bytes() / sizeof(float) - 3) / 2;
+  Unpacked values(results);
+  const auto means = values.next<float>(3);
+  const auto p = values.next<float>(gates);
+  const auto dq = values.next<float>(gates);
+  Step step;
+  step.means = {{"loss", means[0]}, {"mse", means[1]}, {"penalty", means[2]}};
+  for (std::size_t i = 0; i < gates; ++i)
     step.means.emplace_back(fmt::format("dL/dp_{}", i), dq[i] / (p[i] * (1.0 - p[i])));
+  return step;
+}
+
+ClassifierStep::ClassifierStep(Network& network, bool graphs)
+    : step_(network.device(), graphs, [&network](const std::vector<Tensor>& inputs) {
+        return std::vector<Tensor>{run_classifier(network, inputs[0], inputs[1])};
+      }) {}
+
+Step ClassifierStep::run(const Batch& batch) {
+  Step step = read_classifier(step_.run({batch.images, batch.labels}).front());
+  step.number = batch.number;
+  return step;
+}
+
+TransNetStep::TransNetStep(TransNet& net, std::vector<double> alpha, bool graphs)
+    : step_(net.device(), graphs,
+            [&net, alpha = std::move(alpha)](const std::vector<Tensor>& inputs) {
+              return std::vector<Tensor>{run_trans_net(net, inputs[0], inputs[1], alpha)};
+            }) {}
+
+Step TransNetStep::run(const PairBatch& batch) {
+  Step step = read_trans_net(step_.run({batch.a, batch.b}).front());
+  step.number = batch.number;
+  step.samples = batch.a.dim(0);
   return step;
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 // One step of each training, without data, optimiser and loop: what the programs train with is what
-// concord-bench measures.
+// concord-bench measures. Each has a part for the device, which never waits for it and may be
+// captured as a graph (engine/graphed_step.h), and one for the host, which waits once.
 
 #include <vector>
 
 #include "data/loader.h"
+#include "engine/graphed_step.h"
 #include "models/network.h"
 #include "models/trans_net.h"
 #include "tools/common/feature_pairs.h"
@@ -13,11 +15,43 @@
 namespace concord::tool {
 
 // Forward and backward pass of a classifier in training mode, with cross-entropy: gradients are
-// left in the parameters. The step's means: loss, top1.
-Step classifier_step(Network& network, const Batch& batch);
+// left in the parameters. Returns bytes on the network's device: the class that scores highest for
+// each image, the labels, the loss.
+Tensor run_classifier(Network& network, const Tensor& images, const Tensor& labels);
+// What it returned, read. The means: loss, top1.
+Step read_classifier(const Tensor& results);
 
 // Forward and backward pass of a Trans-Net in training mode: mean((y - b)^2) + sum_i alpha_i p_i^2.
-// The step's means: loss, mse, penalty, and where the gates are learnt dL/dp_0, dL/dp_1, ...
-Step trans_net_step(TransNet& net, const PairBatch& batch, const std::vector<double>& alpha);
+// Returns bytes on its device: loss, mean square, penalty, and where the gates are learnt p_i and
+// the gradients of what they are the sigmoids of.
+Tensor run_trans_net(TransNet& net, const Tensor& a, const Tensor& b,
+                     const std::vector<double>& alpha);
+// What it returned, read. The means: loss, mse, penalty, and where the gates are learnt dL/dp_0,
+// dL/dp_1, ...
+Step read_trans_net(const Tensor& results);
+
+// The steps of a training, in graphs of the device where `graphs`; an update follows each.
+class ClassifierStep {
+ public:
+  ClassifierStep(Network& network, bool graphs);
+  Step run(const Batch& batch);
+  void update(Optimizer& optimizer, double learning_rate) {
+    step_.update(optimizer, learning_rate);
+  }
+
+ private:
+  GraphedStep step_;
+};
+class TransNetStep {
+ public:
+  TransNetStep(TransNet& net, std::vector<double> alpha, bool graphs);
+  Step run(const PairBatch& batch);
+  void update(Optimizer& optimizer, double learning_rate) {
+    step_.update(optimizer, learning_rate);
+  }
+
+ private:
+  GraphedStep step_;
+};
 
 }  // namespace concord::tool
