@@ -182,6 +182,7 @@ std::vector<T> Tensor::to_vector() const {
 template std::vector<float> Tensor::to_vector() const;
 template std::vector<double> Tensor::to_vector() const;
 template std::vector<BFloat16> Tensor::to_vector() const;
+template std::vector<std::uint8_t> Tensor::to_vector() const;
 template std::vector<std::int64_t> Tensor::to_vector() const;
 
 Tensor Tensor::to(DType dtype) const {

@@ -127,9 +127,10 @@ Orders TransNet::disentangle(const Tensor& given) {
   const std::size_t last = linear_.size() - 1;
   const Tensor x = normalized_input(given.to(device()), false);
 
-  // What is frozen: h_i (its sign is the mask), s_i and p_i of stage i = 0 .. K-2.
+  // What is frozen of stage i = 0 .. K-2.
   struct Stage {
-    Tensor h, s, p;
+    ReluMask mask;  // of h_i
+    Tensor s, p;
   };
   std::vector<Stage> stages;
   Orders result;
@@ -137,13 +138,16 @@ Orders TransNet::disentangle(const Tensor& given) {
   const Tensor p = last > 0 ? gates() : Tensor();
   for (std::size_t i = 0; i < last; ++i) {
     const std::int64_t row = static_cast<std::int64_t>(i);
-    stages.push_back({result.y, scale_of(result.y, row, false), gate(p, row)});
-    result.y = (*linear_[i + 1])(gated_stage(x, stages[i].h, stages[i].s, stages[i].p));
+    stages.push_back({{}, scale_of(result.y, row, false), gate(p, row)});
+    MaskedStage stage = masked_stage(x, result.y, stages[i].s, stages[i].p);
+    stages[i].mask = std::move(stage.mask);
+    result.y = {};  // h_i, whose memory the next one may take
+    result.y = (*linear_[i + 1])(std::move(stage.y));
   }
   for (std::size_t order = 0; order <= last; ++order) {
     Tensor v = (*linear_[last - order])(x);
     for (std::size_t i = last - order; i < last; ++i)
-      v = (*linear_[i + 1])(frozen_stage(v, stages[i].h, stages[i].s, stages[i].p));
+      v = (*linear_[i + 1])(frozen_stage(v, stages[i].mask, stages[i].s, stages[i].p));
     result.orders.push_back(std::move(v));
   }
   return result;

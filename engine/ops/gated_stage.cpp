@@ -31,15 +31,19 @@ void check_scale(const char* operation, const Tensor& v, const Tensor& s) {
         s.shape().to_string(), name_of(s.dtype()));
 }
 
+void check_gate(const char* operation, const Tensor& x, const Tensor& p) {
+  check(p.numel() == 1 && p.dtype() == compute_dtype(x.dtype()),
+        "{}: a gate of one {} element expected, p is {} {}", operation,
+        name_of(compute_dtype(x.dtype())), p.shape().to_string(), name_of(p.dtype()));
+}
+
 void check_stage(const char* operation, const Tensor& x, const Tensor& h, const Tensor& s,
                  const Tensor& p) {
   check(x.shape() == h.shape() && x.dtype() == h.dtype(), "{}: operands differ: {} {} and h {} {}",
         operation, x.shape().to_string(), name_of(x.dtype()), h.shape().to_string(),
         name_of(h.dtype()));
   check_scale(operation, h, s);
-  check(p.numel() == 1 && p.dtype() == compute_dtype(x.dtype()),
-        "{}: a gate of one {} element expected, p is {} {}", operation,
-        name_of(compute_dtype(x.dtype())), p.shape().to_string(), name_of(p.dtype()));
+  check_gate(operation, x, p);
 }
 
 }  // namespace
@@ -83,11 +87,27 @@ Tensor gated_stage(const Tensor& x, const Tensor& h, const Tensor& s, const Tens
                 });
 }
 
-Tensor frozen_stage(const Tensor& v, const Tensor& h, const Tensor& s, const Tensor& p) {
-  check_stage("frozen_stage", v, h, s, p);
-  const Tensor gated = h.in_format(v.format());
-  Tensor y = empty_like(v);
-  kernels::frozen_stage(v.device(), v.view(), gated.view(), s.view(), p.view(), y.view());
+MaskedStage masked_stage(const Tensor& x, const Tensor& h, const Tensor& s, const Tensor& p) {
+  check_stage("masked_stage", x, h, s, p);
+  const Tensor gated = h.in_format(x.format());
+  MaskedStage result;
+  result.y = empty_like(x);
+  result.mask.shape = x.shape();
+  result.mask.format = x.format();
+  result.mask.bits = Tensor::empty({kernels::mask_bytes(x.numel())}, {DType::kUInt8, x.device()});
+  kernels::masked_stage(x.device(), x.view(), gated.view(), s.view(), p.view(), result.y.view(),
+                        result.mask.bits.view());
+  return result;
+}
+
+Tensor frozen_stage(const Tensor& v, const ReluMask& mask, const Tensor& s, const Tensor& p) {
+  check(v.shape() == mask.shape, "frozen_stage: a mask of maps {} for maps {}",
+        mask.shape.to_string(), v.shape().to_string());
+  check_scale("frozen_stage", v, s);
+  check_gate("frozen_stage", v, p);
+  const Tensor from = v.in_format(mask.format);
+  Tensor y = empty_like(from);
+  kernels::frozen_stage(v.device(), from.view(), mask.bits.view(), s.view(), p.view(), y.view());
   return y;
 }
 

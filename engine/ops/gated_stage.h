@@ -24,9 +24,25 @@ Tensor divide_by_scale(const Tensor& v, const Tensor& s);
 //   dL/dx = dL/dy,  dL/dh = dL/dy p [h > 0] / s,  dL/dp = sum(dL/dy relu(h / s)).
 Tensor gated_stage(const Tensor& x, const Tensor& h, const Tensor& s, const Tensor& p);
 
-// y = p mask / s * v with mask = [h > 0]: the stage with its ReLU frozen, as in the replay of the
-// orders of fuzziness. Not differentiable (evaluation only): nothing is recorded.
-Tensor frozen_stage(const Tensor& v, const Tensor& h, const Tensor& s, const Tensor& p);
+// Which elements of h a ReLU lets through: [h > 0], a NaN too. A bit each, in the memory order of
+// maps of such a shape and format (kernels/gated_stage.h).
+struct ReluMask {
+  Tensor bits;
+  Shape shape;
+  MemoryFormat format = MemoryFormat::kPlain;
+};
+
+// gated_stage together with the mask of h, for a replay. Not differentiable (evaluation only):
+// nothing is recorded.
+struct MaskedStage {
+  Tensor y;
+  ReluMask mask;
+};
+MaskedStage masked_stage(const Tensor& x, const Tensor& h, const Tensor& s, const Tensor& p);
+
+// y = p mask / s * v: the stage with its ReLU frozen, as in the replay of the orders of fuzziness.
+// Not differentiable either.
+Tensor frozen_stage(const Tensor& v, const ReluMask& mask, const Tensor& s, const Tensor& p);
 
 // sum_i alpha_i p_i^2 of p [K-1] (K-1 may be 0: the result is 0): scalar. dL/dp_i = 2 alpha_i p_i.
 Tensor gate_penalty(const Tensor& p, const std::vector<double>& alpha);

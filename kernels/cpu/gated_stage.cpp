@@ -1,6 +1,8 @@
 #include "kernels/gated_stage.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "kernels/cpu/channels.h"
 
@@ -96,13 +98,37 @@ void gated_stage_backward_cpu(ConstView dy, ConstView h, ConstView s, ConstView 
   });
 }
 
-void frozen_stage_cpu(ConstView v, ConstView h, ConstView s, ConstView p, View y) {
+// A word is written whole, by one thread.
+template <class T>
+void write_mask(const T* h, std::int64_t count, std::uint32_t* words) {
+  parallel_for((count + 31) / 32, 1 << 9, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t w = begin; w < end; ++w) {
+      const std::int64_t bits = std::min<std::int64_t>(32, count - 32 * w);
+      std::uint32_t word = 0;
+      for (std::int64_t b = 0; b < bits; ++b)
+        word |= std::uint32_t{!(h[32 * w + b] <= T(0))} << static_cast<unsigned>(b);
+      words[w] = word;
+    }
+  });
+}
+
+void masked_stage_cpu(ConstView x, ConstView h, ConstView s, ConstView p, View y, View mask) {
+  check_mask("masked_stage", h, mask);
+  gated_stage_forward_cpu(x, h, s, p, y);
+  with_float(h, "masked_stage", [&]<class T>(T) {
+    write_mask(h.as<T>(), h.numel(), reinterpret_cast<std::uint32_t*>(mask.as<std::uint8_t>()));
+  });
+}
+
+void frozen_stage_cpu(ConstView v, ConstView mask, ConstView s, ConstView p, View y) {
+  check_mask("frozen_stage", v, mask);
+  const auto* words = reinterpret_cast<const std::uint32_t*>(mask.as<std::uint8_t>());
   with_float(v, "frozen_stage", [&]<class T>(T) {
     const T* from = v.as<T>();
-    const T* gated = h.as<T>();
     T* to = y.as<T>();
     map_channels(walk_layout(v), factor_over<T>(s, gate<T>(p)), [=](std::int64_t i, T factor) {
-      to[i] = where_positive(gated[i], from[i] * factor);
+      const bool open = (words[i / 32] >> static_cast<unsigned>(i % 32) & 1U) != 0;
+      to[i] = open ? from[i] * factor : T(0);
     });
   });
 }
@@ -131,6 +157,7 @@ const Registration registrations[] = {
     {divide_by_scale, DeviceType::kCpu, divide_by_scale_cpu},
     {gated_stage_forward, DeviceType::kCpu, gated_stage_forward_cpu},
     {gated_stage_backward, DeviceType::kCpu, gated_stage_backward_cpu},
+    {masked_stage, DeviceType::kCpu, masked_stage_cpu},
     {frozen_stage, DeviceType::kCpu, frozen_stage_cpu},
     {gate_penalty_forward, DeviceType::kCpu, gate_penalty_forward_cpu},
     {gate_penalty_backward, DeviceType::kCpu, gate_penalty_backward_cpu},

@@ -71,9 +71,9 @@ struct StageForward {
   }
 };
 
-// v p [h > 0] / s. A NaN lets through, so that it is not lost from the sum below.
+// dh = dy p [h > 0] / s. A NaN lets through, so that it is not lost from the sum below.
 template <class T>
-struct Frozen {
+struct GradientOfGated {
   using Element = T;
   static constexpr int kSums = 0;
   const T* v;
@@ -155,18 +155,14 @@ void gated_stage_forward_cuda(ConstView x, ConstView h, ConstView s, ConstView p
   });
 }
 
-void frozen_stage_cuda(ConstView v, ConstView h, ConstView s, ConstView p, View y) {
-  if (y.numel() == 0) return;
-  kernels::with_storage(v, "frozen_stage", [&]<class T>(T) {
-    const Frozen<T> body{v.as<T>(), h.as<T>(), y.as<T>()};
-    sweep_stage(v, s, p, body, body.v, body.h, body.y);
-  });
-}
-
 void gated_stage_backward_cuda(ConstView dy, ConstView h, ConstView s, ConstView p, View dh,
                                View dp) {
   if (!dp) {
-    if (dh) frozen_stage_cuda(dy, h, s, p, dh);
+    if (!dh || dh.numel() == 0) return;
+    kernels::with_storage(dy, "gated_stage", [&]<class T>(T) {
+      const GradientOfGated<T> body{dy.as<T>(), h.as<T>(), dh.as<T>()};
+      sweep_stage(dy, s, p, body, body.v, body.h, body.y);
+    });
     return;
   }
   kernels::with_storage(dy, "gated_stage", [&]<class T>(T) {
@@ -259,7 +255,6 @@ const kernels::Registration registrations[] = {
     {kernels::divide_by_scale, DeviceType::kCuda, divide_by_scale_cuda},
     {kernels::gated_stage_forward, DeviceType::kCuda, gated_stage_forward_cuda},
     {kernels::gated_stage_backward, DeviceType::kCuda, gated_stage_backward_cuda},
-    {kernels::frozen_stage, DeviceType::kCuda, frozen_stage_cuda},
     {kernels::gate_penalty_forward, DeviceType::kCuda, gate_penalty_forward_cuda},
     {kernels::gate_penalty_backward, DeviceType::kCuda, gate_penalty_backward_cuda},
 };

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/memory.h"
 #include "tests/device/layouts.h"
 #include "tests/expect_error.h"
 
@@ -52,6 +53,25 @@ struct Given {
     return gate_input > 0 ? kGate * value / s_of : 0;
   }
 };
+
+Tensor bytes_on(Device device, std::int64_t count) {
+  return Tensor::of({count}, std::vector<std::uint8_t>(static_cast<std::size_t>(count), 0xA5))
+      .to(device);
+}
+
+// Bit i % 8 of byte i / 8 is that of element i in memory order, which little-endian words make it.
+void expect_mask(const Tensor& mask, const Tensor& h) {
+  const auto bytes = mask.to_vector<std::uint8_t>();
+  kernels::ConstView in_order = h.view();
+  in_order.format = MemoryFormat::kPlain;
+  Tensor plain = Tensor::empty(h.shape(), {.dtype = DType::kFloat64});
+  kernels::convert(Device{}, in_order, plain.view());
+  const auto values = plain.to_vector<double>();
+  for (std::size_t i = 0; i < 8 * bytes.size(); ++i) {
+    const bool open = i < values.size() && !(values[i] <= 0);
+    ASSERT_EQ(bytes[i / 8] >> (i % 8) & 1, open) << "element " << i;
+  }
+}
 
 TEST_P(GatedStage, ScaleFromVariance) {
   for (const std::int64_t size : test::kAwkwardSizes) {
@@ -108,8 +128,14 @@ TEST_P(GatedStage, Forward) {
               return v + given.frozen(gated, gated, s);
             }),
                         2 * rounding(dtype), "y");
-            kernels::frozen_stage(device(), x.view(), h.view(), given.device_s.view(),
-                                  given.device_p.view(), y.view());
+            Placed again(device(), nan_like(given.x), offset);
+            Tensor mask = bytes_on(device(), kernels::mask_bytes(shape.numel()));
+            kernels::masked_stage(device(), x.view(), h.view(), given.device_s.view(),
+                                  given.device_p.view(), again.view(), mask.view());
+            EXPECT_EQ(again.values().to_vector<double>(), y.values().to_vector<double>());
+            expect_mask(mask, given.h);
+            kernels::frozen_stage(device(), x.view(), std::as_const(mask).view(),
+                                  given.device_s.view(), given.device_p.view(), y.view());
             expect_near(y.values(), given.each([&](double v, double gated, double s) {
               return given.frozen(v, gated, s);
             }),
@@ -210,10 +236,36 @@ TEST_P(GatedStage, OfNothing) {
   kernels::divide_by_scale(device(), nothing.view(), s.view(), y.view());
   kernels::gated_stage_forward(device(), nothing.view(), nothing.view(), s.view(), p.view(),
                                y.view());
-  kernels::frozen_stage(device(), nothing.view(), nothing.view(), s.view(), p.view(), y.view());
+  Tensor mask = bytes_on(device(), 0);
+  kernels::masked_stage(device(), nothing.view(), nothing.view(), s.view(), p.view(), y.view(),
+                        mask.view());
+  kernels::frozen_stage(device(), nothing.view(), mask.view(), s.view(), p.view(), y.view());
   kernels::gated_stage_backward(device(), nothing.view(), nothing.view(), s.view(), p.view(),
                                 y.view(), dp.view());
   EXPECT_EQ(dp.item(), 0);
+}
+
+// What is let through where h is not a number, and a mask of other maps.
+TEST_P(GatedStage, MasksOfNaNAndOfOtherMaps) {
+  Values gated(72, -1.0);
+  gated[40] = NAN;
+  gated[41] = INFINITY;
+  const Given given(device(), {2, 4, 3, 3}, DType::kFloat32, MemoryFormat::kPlain, true);
+  const Tensor h = Tensor::of({2, 4, 3, 3}, gated).to(DType::kFloat32);
+  const Placed x(device(), given.x, 0);
+  Placed y(device(), nan_like(given.x), 0);
+  Tensor mask = bytes_on(device(), kernels::mask_bytes(72));
+  kernels::masked_stage(device(), x.view(), h.to(device()).view(), given.device_s.view(),
+                        given.device_p.view(), y.view(), mask.view());
+  expect_mask(mask, h);
+  EXPECT_TRUE(std::isnan(y.values().to_vector<double>()[40]));
+  Tensor short_mask = bytes_on(device(), kernels::mask_bytes(72) - 4);
+  test::expect_error(
+      [&] {
+        kernels::frozen_stage(device(), x.view(), short_mask.view(), given.device_s.view(),
+                              given.device_p.view(), y.view());
+      },
+      {"frozen_stage", "2x4x3x3", "12 bytes", "8"});
 }
 
 TEST_P(GatedStage, BlockedFormatsAreRefused) {

@@ -151,7 +151,9 @@ TEST(GatedStage, AgreesWithDefinition) {
         const std::string label = shape.to_string() + " " + std::string(name_of(format));
         const Tensor given = x.in_format(format);
         expect_close(gated_stage(given, h, s, p), staged, 1e-14, "gated_stage " + label);
-        expect_close(frozen_stage(given, h, s, p), frozen, 1e-14, "frozen_stage " + label);
+        const MaskedStage masked = masked_stage(given, h, s, p);
+        expect_close(masked.y, staged, 1e-14, "masked_stage " + label);
+        expect_close(frozen_stage(x, masked.mask, s, p), frozen, 1e-14, "frozen_stage " + label);
         expect_close(divide_by_scale(given, s), divided, 1e-14, "divide_by_scale " + label);
         EXPECT_EQ(gated_stage(given, h, s, p).format(), format);
       }
@@ -167,7 +169,9 @@ TEST(GatedStage, FrozenPartsSumToTheStage) {
   const Tensor h = random_tensor(shape, 2).to(DType::kFloat32);
   const Tensor s = sample_scale(h);
   const Tensor p = Tensor::full({1}, 0.25);
-  expect_close(add(x, frozen_stage(h, h, s, p)), gated_stage(x, h, s, p), 1e-6, "orders");
+  const MaskedStage stage = masked_stage(x, h, s, p);
+  expect_close(add(x, frozen_stage(h, stage.mask, s, p)), stage.y, 1e-6, "orders");
+  EXPECT_EQ(stage.y.to_vector<float>(), gated_stage(x, h, s, p).to_vector<float>());
 }
 
 TEST(GatedStage, ThreadsDoNotChangeTheBits) {

@@ -7,7 +7,7 @@ namespace concord::bench {
 namespace {
 
 struct Operands {
-  Tensor x, h, s, p, y, dp;
+  Tensor x, h, s, p, y, dp, mask;
   double elements = 0;
 };
 
@@ -19,6 +19,7 @@ Operands operands_of(const Setting& setting, const Shape& maps, MemoryFormat for
   o.p = Tensor::full({1}, 0.5, {DType::kFloat32, setting.device});
   o.y = empty_like(o.x);
   o.dp = empty_like(o.p);
+  o.mask = Tensor::zeros({kernels::mask_bytes(o.x.numel())}, {DType::kUInt8, setting.device});
   o.elements = static_cast<double>(o.x.numel());
   return o;
 }
@@ -52,10 +53,18 @@ void add_stages(CaseList& list, const Shape& maps, MemoryFormat format) {
   list.add(kernels::frozen_stage, text, "Trans-Net: replay of the orders", [operands] {
     Operands o = operands();
     return Work{[o]() mutable {
-                  kernels::frozen_stage(o.x.device(), o.x.view(), o.h.view(), o.s.view(),
+                  kernels::frozen_stage(o.x.device(), o.x.view(), o.mask.view(), o.s.view(),
                                         o.p.view(), o.y.view());
                 },
-                2 * o.elements, bytes_of({o.x, o.h, o.s, o.y})};
+                2 * o.elements, bytes_of({o.x, o.mask, o.s, o.y})};
+  });
+  list.add(kernels::masked_stage, text, "Trans-Net: the stage whose mask is replayed", [operands] {
+    Operands o = operands();
+    return Work{[o]() mutable {
+                  kernels::masked_stage(o.x.device(), o.x.view(), o.h.view(), o.s.view(),
+                                        o.p.view(), o.y.view(), o.mask.view());
+                },
+                4 * o.elements, bytes_of({o.x, o.h, o.mask, o.s, o.y})};
   });
 }
 
