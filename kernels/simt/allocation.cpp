@@ -2,11 +2,13 @@
 // size, so that AddressSanitizer sees an access beside it, filled with NaN.
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
 
 #include "kernels/memory.h"
+#include "kernels/simt/transfer.h"
 
 namespace concord::kernels {
 namespace {
@@ -25,6 +27,7 @@ void* allocate_simt(std::size_t bytes) {
 }
 
 void release_simt(void* data, std::size_t bytes) {
+  simt::check_released(data, bytes);
   std::free(data);
   const std::lock_guard lock(mutex);
   statistics.in_use -= bytes;
@@ -36,7 +39,8 @@ MemoryStatistics memory_statistics_simt() {
   const std::lock_guard lock(mutex);
   return statistics;
 }
-std::size_t available_simt() { return std::size_t{1} << 30; }
+std::atomic<std::size_t> available = std::size_t{1} << 30;
+std::size_t available_simt() { return available; }
 void release_cache_simt() {}
 
 const Registration registrations[] = {
@@ -53,3 +57,5 @@ const Registration registrations[] = {
 
 }  // namespace
 }  // namespace concord::kernels
+
+void concord::simt::set_available_memory(std::size_t bytes) { kernels::available = bytes; }
