@@ -158,8 +158,9 @@ void add_image_options(CommandLine& line, ImageOptions& options,
               in_range(0, 1e7));
 }
 
-LoaderOptions loader_options(const ImageOptions& options) {
+LoaderOptions loader_options(const ImageOptions& options, Device device) {
   LoaderOptions loader;
+  loader.device = device;
   loader.image_size = options.image_size;
   loader.batch_size = options.batch_size;
   loader.workers = options.workers;

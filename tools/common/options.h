@@ -56,8 +56,8 @@ struct ImageOptions {
 void add_image_options(CommandLine& line, ImageOptions& options,
                        const std::string& image_size_help);
 void add_batch_size_option(CommandLine& line, std::int64_t& batch_size);
-// What a loader needs of these; its warnings go to the terminal.
-LoaderOptions loader_options(const ImageOptions& options);
+// What a loader of batches on `device` needs of these; its warnings go to the terminal.
+LoaderOptions loader_options(const ImageOptions& options, Device device);
 // The asked-for split of the folder: "train", or "val" (val/ or test/). Throws naming the folder
 // when there is no validation split.
 ImageSet read_split(const std::string& data, const std::string& split);
