@@ -13,19 +13,24 @@
 
 namespace concord::tool {
 
-// --device --precision --threads --convolution
+// --device --precision --threads --convolution --cudnn-search --cudnn-workspace --deterministic
 struct DeviceOptions {
   std::string device = "auto";
   std::string precision = "fp32";
   int threads = 0;
   std::string convolution = "auto";
-  Device place;  // what `device` came to, by apply()
+  std::string cudnn_search = "heuristic";
+  double cudnn_workspace_mib = 1024;
+  std::string deterministic = "true";
+  const CommandLine* line = nullptr;  // by add_device_options: to tell what was given
+  Device place;                       // what `device` came to, by apply()
 };
 void add_device_options(CommandLine& line, DeviceOptions& options);
 // Those that change the bits of a result, into `settings` by option name.
 void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options);
 // Sets up the process and writes what "auto" and 0 came to back into `options`. Throws when this
-// build or machine lacks the device or precision, saying what was found.
+// build or machine lacks the device or precision, saying what was found, and on the CPU for an
+// option that only cuDNN heeds.
 Device apply(DeviceOptions& options);
 
 // --output-dir --seed --force --quiet, and --resume where a run has epochs.
