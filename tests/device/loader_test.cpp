@@ -4,6 +4,7 @@
 
 #include "tests/data/support.h"
 #include "tests/device/support.h"
+#include "tests/expect_error.h"
 
 namespace concord {
 namespace {
@@ -65,6 +66,33 @@ TEST_P(DeviceLoader, GivesWhatTheHostGives) {
       EXPECT_EQ(actual.skipped(), 5);
       EXPECT_EQ(actual.cached_bytes(), expected.cached_bytes());
     }
+}
+
+TEST_P(DeviceLoader, Errors) {
+  const test::TempFolder folder;
+  LoaderOptions options;
+  options.image_size = 5;
+  options.batch_size = 2;
+  options.device = device();
+  Batch batch;
+  {
+    Loader loader(write_images(folder, 4, {0, 1, 2, 3}), options);
+    loader.start(0);
+    test::expect_error([&] { loader.next(batch); }, {"none of the 4 images can be read"});
+  }
+  options.strict = true;
+  Loader loader(write_images(folder, 8, {7}), options);
+  loader.start(0);
+  test::expect_error(
+      [&] {
+        while (loader.next(batch)) {
+        }
+      },
+      {"007.png"});
+  // It may be begun again.
+  loader.start(0);
+  ASSERT_TRUE(loader.next(batch));
+  EXPECT_EQ(batch.number, 0);
 }
 
 // A batch that is kept is not written by those that come after.

@@ -154,7 +154,9 @@ class ResidentPairs final : public HeldPairs {
       std::unique_ptr<kernels::Transfer> transfer;  // goes first
     };
     std::array<Half, 2> halves;
-    for (Half& half : halves) half.rows = buffers.rows(store.shape().with(0, piece), piece);
+    for (Half& half : halves)
+      half.rows =
+          if_there_is_room([&] { return buffers.rows(store.shape().with(0, piece), piece); });
     std::size_t turn = 0;
     for (std::int64_t begin = 0; begin < store.size(); begin += piece, turn = 1 - turn) {
       stop_if_interrupted();
