@@ -39,15 +39,21 @@ function(concord_library NAME FOLDER)
 endfunction()
 
 # build/bin/libconcord_cuda.so: kernels/cuda, by nvcc, which kernels/device.cpp loads. What it uses of
-# kernels/ is that of the program (hence its exported symbols).
+# kernels/ is that of the program (hence its exported symbols). The objects by themselves are for
+# tests/cuda, which asks them what no program can.
 function(concord_cuda_module)
   file(GLOB SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu
        ${PROJECT_SOURCE_DIR}/kernels/cuda/ladder/*.cu ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cpp)
-  add_library(concord_cuda MODULE ${SOURCES})
-  set_target_properties(concord_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-  target_include_directories(concord_cuda SYSTEM PRIVATE ${CUDNN_INCLUDE_DIR})
-  target_link_libraries(concord_cuda PRIVATE concord_flags fmt::fmt CUDA::cudart CUDA::cublas
-                                             CUDA::cublasLt ${CUDNN_LIBRARY})
+  add_library(concord_cuda_objects OBJECT ${SOURCES})
+  set_target_properties(concord_cuda_objects PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_include_directories(concord_cuda_objects SYSTEM PUBLIC ${CUDNN_INCLUDE_DIR})
+  target_link_libraries(concord_cuda_objects PUBLIC concord_flags fmt::fmt CUDA::cudart CUDA::cublas
+                                                    CUDA::cublasLt ${CUDNN_LIBRARY})
+  add_library(concord_cuda MODULE $<TARGET_OBJECTS:concord_cuda_objects>)
+  set_target_properties(concord_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin
+                                                LINKER_LANGUAGE CUDA)
+  target_link_libraries(concord_cuda PRIVATE fmt::fmt CUDA::cudart CUDA::cublas CUDA::cublasLt
+                                             ${CUDNN_LIBRARY})
 endfunction()
 
 # A program that can load the CUDA module, which is built before it.
@@ -94,6 +100,18 @@ function(concord_simt_tests)
   target_compile_definitions(simt_tests PRIVATE CONCORD_SIMT)
   target_compile_options(simt_tests PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=all -g1 -O1)
   target_link_options(simt_tests PRIVATE -fsanitize=address,undefined)
-  target_link_libraries(simt_tests PRIVATE concord_models Boost::context GTest::gtest_main)
+  target_link_libraries(simt_tests PRIVATE concord_tool_common Boost::context GTest::gtest_main)
   gtest_discover_tests(simt_tests DISCOVERY_TIMEOUT 120 TEST_PREFIX "simt." PROPERTIES TIMEOUT 900)
+endfunction()
+
+# concord_cuda_tests(NAME FOLDER): tests/FOLDER with kernels/cuda linked in, for what goes wrong in calls
+# of CUDA's libraries. They need no GPU. Only where the module is built.
+function(concord_cuda_tests NAME FOLDER)
+  file(GLOB SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${FOLDER}/*.cpp)
+  add_executable(${NAME} ${SOURCES} $<TARGET_OBJECTS:concord_cuda_objects>)
+  set_target_properties(${NAME} PROPERTIES LINKER_LANGUAGE CXX)
+  target_include_directories(${NAME} SYSTEM PRIVATE ${CUDNN_INCLUDE_DIR})
+  target_link_libraries(${NAME} PRIVATE concord_engine GTest::gtest_main CUDA::cudart CUDA::cublas
+                                        CUDA::cublasLt ${CUDNN_LIBRARY} ${CMAKE_DL_LIBS})
+  gtest_discover_tests(${NAME} DISCOVERY_TIMEOUT 120 TEST_PREFIX "cuda." PROPERTIES TIMEOUT 900)
 endfunction()

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "data/loader.h"
+#include "engine/staging.h"
 
 namespace concord {
 namespace {
@@ -32,7 +33,7 @@ struct Slot {
 class FeatureReader::Impl {
  public:
   Impl(std::vector<FeatureStore> stores, FeatureReaderOptions options)
-      : stores_(std::move(stores)), options_(options) {
+      : stores_(std::move(stores)), options_(options), buffers_(options.device) {
     check(!stores_.empty(), "feature reader: no store given");
     check(options_.batch_size >= 1, "feature reader: batch size {} is not positive",
           options_.batch_size);
@@ -120,7 +121,8 @@ class FeatureReader::Impl {
     slot->rows =
         std::span(order_).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
     for (const FeatureStore& store : stores_)
-      slot->batch.features.push_back(Tensor::empty(store.shape().with(0, count)));
+      slot->batch.features.push_back(
+          buffers_.rows(store.shape().with(0, std::min(options_.batch_size, size())), count));
     slots_.push_back(std::move(slot));
   }
 
@@ -172,6 +174,7 @@ class FeatureReader::Impl {
 
   std::vector<FeatureStore> stores_;
   FeatureReaderOptions options_;
+  PinnedBuffers buffers_;
   std::size_t ahead_ = 0;
   std::vector<std::int64_t> order_;  // constant while the thread is busy
 

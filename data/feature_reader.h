@@ -21,6 +21,9 @@ struct FeatureReaderOptions {
   // Memory for batches that are read ahead, never exceeded; at most 16 batches are. The batch in
   // use comes on top. Less than a batch: rows are read by next() itself.
   std::size_t ahead_bytes = kReadAheadBytes;
+  // Where batches go from here: they lie in memory of the host that this device copies from without
+  // the processor (engine/staging.h).
+  Device device = {};
 };
 
 struct FeatureBatch {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <exception>
 #include <map>
@@ -13,6 +14,7 @@
 #include "data/image.h"
 #include "data/image_cache.h"
 #include "data/resize.h"
+#include "engine/staging.h"
 #include "kernels/error.h"
 #include "kernels/image.h"
 #include "kernels/philox.h"
@@ -33,7 +35,7 @@ struct Outcome {
 struct Slot {
   std::int64_t number = 0;
   std::int64_t begin = 0;  // first position in the epoch's order
-  Tensor images;
+  Tensor images;           // normalised [N,3,H,W]; bytes [N,H,W,3] for another device than the CPU
   std::vector<Outcome> outcomes;
   std::size_t missing = 0;  // samples not yet done
 };
@@ -45,7 +47,9 @@ class Loader::Impl {
   Impl(ImageSet image_set, LoaderOptions loader_options)
       : set(std::move(image_set)),
         options(std::move(loader_options)),
-        cache(set.samples.size(), options.cache_bytes) {
+        cache(set.samples.size(), options.cache_bytes),
+        buffers_(options.device),
+        staging_(options.device) {
     check_options();
     if (options.subset.empty()) {
       samples.resize(set.samples.size());
@@ -83,6 +87,8 @@ class Loader::Impl {
     end_ = 0;  // no further sample of the abandoned epoch is begun
     idle_.wait(lock, [this] { return busy_ == 0; });
     slots_.clear();
+    staging_.clear();
+    staged_.clear();
     order_ = samples;
     if (options.shuffle) {
       const auto shuffled =
@@ -102,6 +108,24 @@ class Loader::Impl {
 
   bool next(Batch& batch) {
     batch.images = Tensor();  // its memory is wanted for a batch ahead
+    if (!bytes_) return next_on_host(batch);
+    for (Batch ahead; !staging_.full() && next_on_host(ahead);) {
+      staging_.put({std::exchange(ahead.images, {})});
+      staged_.push_back(std::move(ahead));
+    }
+    if (staged_.empty()) return false;
+    batch = std::move(staged_.front());
+    staged_.pop_front();
+    const Tensor pictures = staging_.take().front();
+    batch.images = Tensor::empty({pictures.dim(0), 3, options.image_size, options.image_size},
+                                 {.device = options.device});
+    kernels::normalize_images(options.device, pictures.view(), options.mean, options.std,
+                              batch.images.view());
+    return true;
+  }
+
+  // The next batch as it lies on the host.
+  bool next_on_host(Batch& batch) {
     for (;;) {
       std::unique_lock lock(mutex_);
       if (slots_.empty()) {
@@ -160,7 +184,12 @@ class Loader::Impl {
     slot->begin = slot->number * options.batch_size;
     const auto count = static_cast<std::int64_t>(samples.size());
     const std::int64_t size = std::min(options.batch_size, count - slot->begin);
-    slot->images = Tensor::empty({size, 3, options.image_size, options.image_size});
+    if (bytes_)
+      slot->images = buffers_.rows(
+          {std::min(options.batch_size, count), options.image_size, options.image_size, 3}, size,
+          DType::kUInt8);
+    else
+      slot->images = Tensor::empty({size, 3, options.image_size, options.image_size});
     slot->outcomes.resize(static_cast<std::size_t>(size));
     slot->missing = static_cast<std::size_t>(size);
     end_ = slot->begin + size;
@@ -183,7 +212,7 @@ class Loader::Impl {
       ++busy_;
       lock.unlock();
       if (slot->outcomes[row].problem.empty())
-        load(sample, slot->images.data<float>() + row * image_floats(), slot->outcomes[row]);
+        load(sample, place_of(slot->images, row), slot->outcomes[row]);
       lock.lock();
       --busy_;
       if (--slot->missing == 0) batch_ready_.notify_all();
@@ -191,12 +220,17 @@ class Loader::Impl {
     }
   }
 
-  std::size_t image_floats() const {
-    return std::size_t{3} * static_cast<std::size_t>(options.image_size) *
+  std::size_t plane_size() const {
+    return static_cast<std::size_t>(options.image_size) *
            static_cast<std::size_t>(options.image_size);
   }
+  // Of a picture in a slot's images.
+  std::size_t image_bytes() const { return 3 * plane_size() * (bytes_ ? 1 : sizeof(float)); }
+  void* place_of(Tensor& images, std::size_t row) const {
+    return static_cast<char*>(images.view().data) + row * image_bytes();
+  }
 
-  void load(std::int64_t sample, float* target, Outcome& outcome) {
+  void load(std::int64_t sample, void* target, Outcome& outcome) {
     const auto index = static_cast<std::size_t>(sample);
     try {
       std::shared_ptr<const ImageCache::Pixels> pixels = cache.find(index);
@@ -206,11 +240,15 @@ class Loader::Impl {
             resize_bilinear(image, options.image_size, options.image_size).rgb);
         cache.insert(index, pixels);
       }
-      const std::size_t plane = image_floats() / 3;
+      if (bytes_) {
+        std::memcpy(target, pixels->data(), image_bytes());
+        return;
+      }
+      const std::size_t plane = plane_size();
       for (std::size_t channel = 0; channel < 3; ++channel) {
         const std::array<float, 256>& table = normalised_[channel];
         const std::uint8_t* source = pixels->data() + channel;
-        float* out = target + channel * plane;
+        float* out = static_cast<float*>(target) + channel * plane;
         for (std::size_t i = 0; i < plane; ++i) out[i] = table[source[i * 3]];
       }
     } catch (const Error& error) {
@@ -248,10 +286,11 @@ class Loader::Impl {
       batch.images = std::move(slot.images);
       return true;
     }
-    batch.images = Tensor::empty(slot.images.shape().with(0, count));
+    // Up to the places of those that are missing, which are no later than their own.
     for (std::size_t i = 0; i < kept.size(); ++i)
-      std::copy_n(slot.images.data<float>() + static_cast<std::size_t>(kept[i]) * image_floats(),
-                  image_floats(), batch.images.data<float>() + i * image_floats());
+      std::memmove(place_of(slot.images, i),
+                   place_of(slot.images, static_cast<std::size_t>(kept[i])), image_bytes());
+    batch.images = slot.images.rows(0, count);
     return true;
   }
 
@@ -264,6 +303,10 @@ class Loader::Impl {
   }
 
   std::array<std::array<float, 256>, 3> normalised_{};
+  const bool bytes_ = options.device.type != DeviceType::kCpu;
+  PinnedBuffers buffers_;
+  Staging staging_;
+  std::deque<Batch> staged_;  // of the batches in staging_, all but the images
 
   mutable std::mutex mutex_;
   std::condition_variable work_ready_;   // a sample may be begun, or quitting_

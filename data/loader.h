@@ -35,6 +35,10 @@ struct LoaderOptions {
   std::size_t cache_bytes = std::size_t{1} << 30;  // of decoded 8-bit pictures; 0 for none
   std::array<float, 3> mean = kImageNetMean;
   std::array<float, 3> std = kImageNetStd;
+  // Where Batch::images lie. For another device than the CPU pictures wait as bytes in pinned
+  // memory (a quarter of the size), are copied while the batch before is in use, and are normalised
+  // there, to the same bits; a batch more is then kept.
+  Device device = {};
   // Indices into ImageSet::samples to use, in this order; empty for all.
   std::vector<std::int64_t> subset = {};
   // Called on the thread of next(), once per unreadable image, in the order of the batches.
@@ -42,7 +46,7 @@ struct LoaderOptions {
 };
 
 struct Batch {
-  Tensor images;                      // [N,3,H,W] float32, (v / 255 - mean) / std
+  Tensor images;                      // [N,3,H,W] float32, (v / 255 - mean) / std, on the device
   Tensor labels;                      // [N] int64
   std::vector<std::int64_t> indices;  // into ImageSet::samples, N of them
   std::int64_t number = 0;            // position in the epoch; resume with first_batch = number + 1

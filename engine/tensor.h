@@ -41,7 +41,8 @@ class Tensor {
   static Tensor of(const Shape& shape, const std::vector<T>& values) {
     return of(shape, std::span<const T>(values));
   }
-  // Refers to memory that `owner` keeps alive (a mapped file). Read-only by convention.
+  // Refers to memory of the host that `owner` keeps alive: a mapped file, which must not be
+  // written, or a buffer (engine/staging.h).
   static Tensor borrow(const Shape& shape, DType dtype, void* data, std::shared_ptr<void> owner);
 
   bool defined() const { return impl_ != nullptr; }

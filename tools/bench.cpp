@@ -80,7 +80,7 @@ void list_cases(const Options& options, const std::vector<bench::Case>& cases) {
 void run(Options& options, const CommandLine& line) {
   if (options.step_name.empty())
     line.refuse({"--weights", "--inputs", "--interactive", "--stores", "--rows", "--store-dtype",
-                 "--read-ahead", "--workers", "--cuda-graph"},
+                 "--read-ahead", "--pinned-memory", "--workers", "--cuda-graph"},
                 "needs --step");
   else
     line.refuse({"--filter", "--list"}, "does not apply to --step");
@@ -158,7 +158,7 @@ int main(int argc, char** argv) {
               "is not there random ones are written and stay");
   line.option("--rows", options.step.rows, "of the stores that are written", in_range(1, 1e9));
   add_store_dtype_option(line, options.step.store_dtype);
-  add_read_ahead_option(line, options.step.read_ahead_mib);
+  add_feature_memory_options(line, options.step.memory);
   line.option("--workers", options.step.workers, "of the step load: threads that decode",
               in_range(1, 256));
   line.flag("--interactive", options.interactive,

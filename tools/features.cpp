@@ -74,7 +74,7 @@ void extract(Options& options, const CommandLine& line) {
       warn("{}: {} is not a class of {}; such images get no top-1 and top-3 flags",
            set.root.string(), missing, options.weights);
   }
-  Loader loader(std::move(set), loader_options(options.images));
+  Loader loader(std::move(set), loader_options(options.images, options.device.place));
   Extractor extractor(*saved.network, options.layer);
 
   loader.start(0);

@@ -103,7 +103,7 @@ void evaluate(Options& options, const CommandLine& line) {
     options.images.image_size = saved.image_size;
   ImageSet set = read_split(options.images.data, options.split);
   adopt_classes(set, saved.class_names, saved.network->classes(), options.weights);
-  Loader loader(std::move(set), loader_options(options.images));
+  Loader loader(std::move(set), loader_options(options.images, options.device.place));
 
   std::vector<float> logits;
   std::vector<std::int64_t> labels;
@@ -178,7 +178,7 @@ void train_classifier(Options& options, const CommandLine& line) {
           folder.train.root.string(), name);
   const std::shared_ptr<Network> network = build(options, line, classes, generator);
 
-  LoaderOptions train_options = loader_options(options.images);
+  LoaderOptions train_options = loader_options(options.images, options.device.place);
   train_options.shuffle = true;
   train_options.seed = options.run.seed;
   if (!options.half.empty()) {
@@ -209,8 +209,8 @@ void train_classifier(Options& options, const CommandLine& line) {
   Loader train_loader(std::move(folder.train), std::move(train_options));
   std::unique_ptr<Loader> validation;
   if (folder.validation)
-    validation =
-        std::make_unique<Loader>(std::move(*folder.validation), loader_options(options.images));
+    validation = std::make_unique<Loader>(std::move(*folder.validation),
+                                          loader_options(options.images, options.device.place));
   else
     note("{}: has no val/ or test/; the best epoch is that of the lowest training loss",
          options.images.data);

@@ -29,7 +29,7 @@ struct Options {
   OptimizerOptions optimizer;
   TransNetChoice net;
   std::vector<double> alpha = {0.1};
-  double read_ahead_mib = PairOrder{}.read_ahead_mib;
+  FeatureMemory memory;
   bool no_penalty = false;
   bool evaluate = false;
 };
@@ -53,13 +53,11 @@ Sources from_stores(const Options& options) {
                          .shuffle = true,
                          .seed = options.run.seed,
                          .device = options.device.place,
-                         .read_ahead_mib = options.read_ahead_mib});
+                         .memory = options.memory});
   if (!options.val_features_a.empty())
-    sources.validation = pairs_from_stores(FeatureStore(options.val_features_a),
-                                           FeatureStore(options.val_features_b),
-                                           {.batch_size = batch,
-                                            .device = options.device.place,
-                                            .read_ahead_mib = options.read_ahead_mib});
+    sources.validation = pairs_from_stores(
+        FeatureStore(options.val_features_a), FeatureStore(options.val_features_b),
+        {.batch_size = batch, .device = options.device.place, .memory = options.memory});
   return sources;
 }
 
@@ -87,7 +85,7 @@ Sources from_networks(Options& options, const CommandLine& line) {
                               generator = saved.generator](Network*) mutable { network.reset(); });
   };
   const auto pairs = [&](ImageSet set, bool shuffle) {
-    LoaderOptions loader = loader_options(options.images);
+    LoaderOptions loader = loader_options(options.images, options.device.place);
     loader.shuffle = shuffle;
     loader.seed = options.run.seed;
     const std::string print = fingerprint(set) + ", " + options.layer_a + ", " + options.layer_b;
@@ -201,7 +199,7 @@ void train_trans_net(Options& options, const CommandLine& line) {
     line.refuse({"--data", "--image-size", "--layer", "--layer-a", "--layer-b"},
                 "does not apply to features from files");
   else
-    line.refuse({"--val-features-a", "--val-features-b", "--read-ahead"},
+    line.refuse({"--val-features-a", "--val-features-b", "--read-ahead", "--pinned-memory"},
                 "needs --features-a and --features-b; networks are validated on the data's val/");
   Sources sources = stored ? from_stores(options) : from_networks(options, line);
   const Shape a = sources.train->shape_a();
@@ -269,7 +267,7 @@ void evaluate(const Options& options, const CommandLine& line) {
       pairs_from_stores(FeatureStore(options.features_a), FeatureStore(options.features_b),
                         {.batch_size = options.images.batch_size,
                          .device = options.device.place,
-                         .read_ahead_mib = options.read_ahead_mib});
+                         .memory = options.memory});
   check_fits(net, pairs->shape_a(), pairs->shape_b(), options.weights);
   const std::int64_t orders = net.options().orders;
   std::vector<std::pair<std::string, Shape>> tensors = {{"y", pairs->shape_b()}};
@@ -343,7 +341,7 @@ int main(int argc, char** argv) {
                    "tells --evaluate\nits orders, channels and kernel; its norms are those of "
                    "--input-norm, --affine and --stage-norm."});
   add_source_options(line, options);
-  add_read_ahead_option(line, options.read_ahead_mib);
+  add_feature_memory_options(line, options.memory);
   add_image_options(line, options.images,
                     "with --data: both sides in pixels (default: as trained)");
   line.app().get_option("--image-size")->default_str("");

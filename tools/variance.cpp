@@ -19,7 +19,7 @@ namespace {
 struct Options {
   std::string weights, features_a, features_b, orders_file;
   std::int64_t batch_size = 64;
-  double read_ahead_mib = PairOrder{}.read_ahead_mib;
+  FeatureMemory memory;
   RunOptions run;
   DeviceOptions device;
   TransNetChoice net;
@@ -36,10 +36,9 @@ VarianceReport from_trans_net(const Options& options) {
   saved.net->to(options.device.place);
   const FeatureStore a(options.features_a);
   const FeatureStore b(options.features_b);
-  const auto pairs = pairs_from_stores(a, b,
-                                       {.batch_size = options.batch_size,
-                                        .device = options.device.place,
-                                        .read_ahead_mib = options.read_ahead_mib});
+  const auto pairs = pairs_from_stores(
+      a, b,
+      {.batch_size = options.batch_size, .device = options.device.place, .memory = options.memory});
   check_fits(*saved.net, pairs->shape_a(), pairs->shape_b(), options.weights);
   VarianceReport report;
   report.top1_a = top1_of(a);
@@ -131,7 +130,7 @@ int main(int argc, char** argv) {
   line.option("--orders-file", options.orders_file,
               "instead: orders.safetensors of concord-transnet --evaluate");
   add_batch_size_option(line, options.batch_size);
-  add_read_ahead_option(line, options.read_ahead_mib);
+  add_feature_memory_options(line, options.memory);
   add_output_options(line, options.run, "folder for variance.json, also per channel (optional)");
   line.option("--input-norm", options.net.input_norm,
               "where the file does not say it: scale, instance or batch",

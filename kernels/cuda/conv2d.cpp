@@ -9,6 +9,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "kernels/cuda/bias.h"
@@ -237,24 +238,25 @@ class OrderedWeight {
  public:
   OrderedWeight(const ConstView& weight, const Setup& setup)
       : given_(weight),
-        is_copy_(setup.format != MemoryFormat::kPlain || setup.dtype != weight.dtype),
-        scratch_(is_copy_ ? static_cast<std::size_t>(weight.numel()) * size_of(setup.dtype) : 0),
-        ordered_{is_copy_ ? scratch_.as<void>() : const_cast<void*>(weight.data), setup.dtype,
-                 setup.format, weight.device, weight.shape} {}
+        ordered_{const_cast<void*>(weight.data), setup.dtype, setup.format, weight.device,
+                 weight.shape} {
+    if (setup.format == MemoryFormat::kPlain && setup.dtype == weight.dtype) return;
+    copy_.emplace(static_cast<std::size_t>(weight.numel()) * size_of(setup.dtype));
+    ordered_.data = copy_->as<void>();
+  }
   // The given weight, in the copy.
   void fill() const {
-    if (is_copy_) kernels::convert(given_.device, given_, ordered_);
+    if (copy_) kernels::convert(given_.device, given_, ordered_);
   }
   // The copy, into the gradient that was given.
   void store(const View& gradient) const {
-    if (is_copy_) kernels::convert(gradient.device, ordered_, gradient);
+    if (copy_) kernels::convert(gradient.device, ordered_, gradient);
   }
   void* data() const { return ordered_.data; }
 
  private:
   ConstView given_;
-  bool is_copy_;
-  Scratch scratch_;
+  std::optional<Scratch> copy_;
   View ordered_;
 };
 
@@ -303,19 +305,19 @@ bool forward_fused(Plan<Forward>& plan, const Setup& setup, const ConstView& x,
   check_cudnn(
       cudnnSetActivationDescriptor(relu.get(), CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN, 0),
       "cudnnSetActivationDescriptor");
-  const bool is_rounded = bias.dtype != setup.dtype;
-  const Scratch rounded(is_rounded ? static_cast<std::size_t>(bias.numel()) * size_of(setup.dtype)
-                                   : 0);
-  if (is_rounded)
+  std::optional<Scratch> rounded;
+  if (bias.dtype != setup.dtype) {
+    rounded.emplace(static_cast<std::size_t>(bias.numel()) * size_of(setup.dtype));
     kernels::convert(bias.device, bias,
-                     View{rounded.as<void>(), setup.dtype, bias.format, bias.device, bias.shape});
+                     View{rounded->as<void>(), setup.dtype, bias.format, bias.device, bias.shape});
+  }
   const Scratch workspace(plan.algorithm.memory);
   const Factor one(1, setup.dtype);
   const Factor kept(add ? 1 : 0, setup.dtype);
   const cudnnStatus_t status = cudnnConvolutionBiasActivationForward(
       cudnn(), one.get(), plan.x.get(), x.data, plan.weight.get(), weight.data(),
       plan.convolution.get(), plan.algorithm.algo, workspace.as<void>(), plan.algorithm.memory,
-      kept.get(), plan.y.get(), y.data, of_bias.get(), is_rounded ? rounded.as<void>() : bias.data,
+      kept.get(), plan.y.get(), y.data, of_bias.get(), rounded ? rounded->as<void>() : bias.data,
       relu.get(), plan.y.get(), y.data);
   if (status == CUDNN_STATUS_NOT_SUPPORTED) return false;
   check_cudnn(status, "cudnnConvolutionBiasActivationForward", setup.to_string());

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <tuple>
 
 #include "kernels/cuda/bias.h"
@@ -78,9 +79,10 @@ MatrixLayout make_layout(std::int64_t rows, std::int64_t columns, cudaDataType_t
 }
 
 template <class T>
-void set(const MatmulDescriptor& matmul, cublasLtMatmulDescAttributes_t attribute, const T& value) {
+void set(const MatmulDescriptor& matmul, cublasLtMatmulDescAttributes_t attribute, const T& value,
+         const std::string& about) {
   check_cublas(cublasLtMatmulDescSetAttribute(matmul.get(), attribute, &value, sizeof(value)),
-               "cublasLtMatmulDescSetAttribute");
+               "cublasLtMatmulDescSetAttribute", about);
 }
 
 cudaDataType_t data_type(DType dtype) {
@@ -107,9 +109,11 @@ Plan make_plan(const Product& product) {
   check_cublas(cublasLtMatmulDescCreate(&matmul, compute, is_double ? CUDA_R_64F : CUDA_R_32F),
                "cublasLtMatmulDescCreate", about);
   plan.matmul.reset(matmul);
-  set(plan.matmul, CUBLASLT_MATMUL_DESC_TRANSA, product.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
-  set(plan.matmul, CUBLASLT_MATMUL_DESC_TRANSB, product.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
-  set(plan.matmul, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(product));
+  set(plan.matmul, CUBLASLT_MATMUL_DESC_TRANSA, product.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
+      about);
+  set(plan.matmul, CUBLASLT_MATMUL_DESC_TRANSB, product.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
+      about);
+  set(plan.matmul, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(product), about);
   const auto [rows, columns, inner] = std::tuple(product.rows, product.columns, product.inner);
   plan.a = product.transpose_a ? make_layout(inner, rows, type, about)
                                : make_layout(rows, inner, type, about);
@@ -118,11 +122,11 @@ Plan make_plan(const Product& product) {
   plan.result = make_layout(rows, columns, data_type(product.result_dtype), about);
 
   cublasLtMatmulPreference_t raw = nullptr;
-  check_cublas(cublasLtMatmulPreferenceCreate(&raw), "cublasLtMatmulPreferenceCreate");
+  check_cublas(cublasLtMatmulPreferenceCreate(&raw), "cublasLtMatmulPreferenceCreate", about);
   const MatmulPreference preference(raw);
   check_cublas(cublasLtMatmulPreferenceSetAttribute(raw, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                     &kWorkspaceBytes, sizeof(kWorkspaceBytes)),
-               "cublasLtMatmulPreferenceSetAttribute");
+               "cublasLtMatmulPreferenceSetAttribute", about);
   int found = 0;
   check_cublas(cublasLtMatmulAlgoGetHeuristic(cublas_lt(), plan.matmul.get(), plan.a.get(),
                                               plan.b.get(), plan.result.get(), plan.result.get(),
@@ -144,7 +148,7 @@ void multiply(const Product& product, const void* a, const void* b, const void* 
     plan = plans.emplace(key, make_plan(product)).first;
   }
   const Plan& p = plan->second;
-  if (product.bias) set(p.matmul, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  if (product.bias) set(p.matmul, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias, product.to_string());
   const Scratch workspace(p.algorithm.workspaceSize);
   const double one_double = 1;
   const double zero_double = 0;
@@ -167,19 +171,17 @@ void zero(const View& view) {
 // A parameter in the dtype of the images beside it: itself, or a rounded copy.
 class InDType {
  public:
-  InDType(const ConstView& given, DType dtype)
-      : is_copy_(given && given.dtype != dtype),
-        scratch_(is_copy_ ? static_cast<std::size_t>(given.numel()) * size_of(dtype) : 0),
-        data_(is_copy_ ? scratch_.as<void>() : given.data) {
-    if (is_copy_)
-      kernels::convert(given.device, given,
-                       View{scratch_.as<void>(), dtype, given.format, given.device, given.shape});
+  InDType(const ConstView& given, DType dtype) : data_(given.data) {
+    if (!given || given.dtype == dtype) return;
+    copy_.emplace(static_cast<std::size_t>(given.numel()) * size_of(dtype));
+    data_ = copy_->as<void>();
+    kernels::convert(given.device, given,
+                     View{copy_->as<void>(), dtype, given.format, given.device, given.shape});
   }
   const void* data() const { return data_; }
 
  private:
-  bool is_copy_;
-  Scratch scratch_;
+  std::optional<Scratch> copy_;
   const void* data_;
 };
 

@@ -15,9 +15,10 @@ std::atomic<int> device_index = 0;
 thread_local cudaStream_t stream_of_thread = nullptr;
 
 cudaStream_t make_stream() {
-  check_call(cudaSetDevice(device_index), "cudaSetDevice");
+  check_call(cudaSetDevice(device_index), "cudaSetDevice", fmt::format("{}", device_index.load()));
   cudaStream_t result = nullptr;
-  check_call(cudaStreamCreateWithFlags(&result, cudaStreamNonBlocking), "cudaStreamCreate");
+  check_call(cudaStreamCreateWithFlags(&result, cudaStreamNonBlocking),
+             "cudaStreamCreateWithFlags");
   return result;
 }
 
@@ -36,7 +37,8 @@ int device_count() {
 
 std::string describe_device(int index) {
   cudaDeviceProp properties;
-  check_call(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
+  check_call(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties",
+             fmt::format("of device {}", index));
   return fmt::format("{}, compute capability {}.{}, {:.1f} GiB", properties.name, properties.major,
                      properties.minor,
                      static_cast<double>(properties.totalGlobalMem) / (1024.0 * 1024 * 1024));
@@ -73,28 +75,33 @@ StreamOfThread::~StreamOfThread() { stream_of_thread = before_; }
 
 void synchronize() { check_call(cudaStreamSynchronize(main_stream()), "cudaStreamSynchronize"); }
 
+cudaStream_t copy_stream() {
+  static cudaStream_t const instance = make_stream();
+  return instance;
+}
+
+Event::Event(Kind kind) {
+  check_call(cudaEventCreateWithFlags(
+                 &event_, kind == Kind::kTime ? cudaEventDefault : cudaEventDisableTiming),
+             "cudaEventCreateWithFlags");
+}
+Event::~Event() { static_cast<void>(cudaEventDestroy(event_)); }
+void Event::record(cudaStream_t on) { check_call(cudaEventRecord(event_, on), "cudaEventRecord"); }
+void Event::hold_up(cudaStream_t later) const {
+  check_call(cudaStreamWaitEvent(later, event_, 0), "cudaStreamWaitEvent");
+}
+void Event::wait() const { check_call(cudaEventSynchronize(event_), "cudaEventSynchronize"); }
+void Event::wait_unchecked() const noexcept { static_cast<void>(cudaEventSynchronize(event_)); }
+double Event::seconds_since(const Event& start) const {
+  wait();
+  float milliseconds = 0;
+  check_call(cudaEventElapsedTime(&milliseconds, start.event_, event_), "cudaEventElapsedTime");
+  return 1e-3 * double{milliseconds};
+}
+
 namespace {
 
 void use_cuda(int index) { select_device(index); }
-
-// A moment in the stream.
-class Event {
- public:
-  Event() { check_call(cudaEventCreate(&event_), "cudaEventCreate"); }
-  ~Event() { static_cast<void>(cudaEventDestroy(event_)); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  void record() { check_call(cudaEventRecord(event_, stream()), "cudaEventRecord"); }
-  double seconds_since(const Event& start) const {
-    check_call(cudaEventSynchronize(event_), "cudaEventSynchronize");
-    float milliseconds = 0;
-    check_call(cudaEventElapsedTime(&milliseconds, start.event_, event_), "cudaEventElapsedTime");
-    return 1e-3 * double{milliseconds};
-  }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
 
 double seconds_of_cuda(const std::function<void()>& work) {
   kernels::refuse_while_capturing("seconds_of");
@@ -104,11 +111,11 @@ double seconds_of_cuda(const std::function<void()>& work) {
     const Scratch flush(kFlushBytes);
     check_call(cudaMemsetAsync(flush.as<void>(), 0, kFlushBytes, stream()), "cudaMemsetAsync");
   }
-  Event start;
-  Event end;
-  start.record();
+  Event start(Event::Kind::kTime);
+  Event end(Event::Kind::kTime);
+  start.record(stream());
   work();
-  end.record();
+  end.record(stream());
   return end.seconds_since(start);
 }
 std::string describe_cuda(int index) { return describe_device(index); }

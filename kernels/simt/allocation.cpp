@@ -4,6 +4,7 @@
 #include "kernels/simt/allocation.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -12,6 +13,7 @@
 #include "kernels/graph_memory.h"
 #include "kernels/memory.h"
 #include "kernels/simt/graph.h"
+#include "kernels/simt/transfer.h"
 
 namespace concord::simt {
 namespace {
@@ -32,6 +34,7 @@ void* allocate_block(std::size_t bytes) {
 }
 
 void release_block(void* data, std::size_t bytes) {
+  check_released(data, bytes);
   std::free(data);
   const std::lock_guard lock(mutex);
   statistics.in_use -= bytes;
@@ -72,7 +75,8 @@ kernels::MemoryStatistics memory_statistics_simt() {
   const std::lock_guard lock(mutex);
   return statistics;
 }
-std::size_t available_simt() { return std::size_t{1} << 30; }
+std::atomic<std::size_t> available = std::size_t{1} << 30;
+std::size_t available_simt() { return available; }
 void release_cache_simt() {}
 
 const kernels::Registration registrations[] = {
@@ -88,4 +92,7 @@ const kernels::Registration registrations[] = {
 };
 
 }  // namespace
+
+void set_available_memory(std::size_t bytes) { available = bytes; }
+
 }  // namespace concord::simt

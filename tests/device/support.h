@@ -17,6 +17,7 @@
 
 #if defined(CONCORD_SIMT)
 #include "kernels/simt/runner.h"
+#include "kernels/simt/transfer.h"
 #endif
 
 namespace concord::test {
@@ -46,6 +47,9 @@ class OnDevice : public ::testing::TestWithParam<DeviceType> {
     if (!problem.empty()) GTEST_SKIP() << problem;
 #endif
   }
+#if defined(CONCORD_SIMT)
+  void TearDown() override { EXPECT_EQ(simt::take_transfer_problem(), ""); }
+#endif
 
   // Runs `body`, on the host runner once for each of several orders of threads.
   void in_every_order(const std::function<void()>& body) const {

@@ -5,11 +5,14 @@
 #include <cstring>
 #include <filesystem>
 
+#include "kernels/conv2d.h"
+#include "kernels/parallel.h"
 #include "tests/expect_error.h"
 #include "tests/tools/small_data.h"
 #include "tools/common/canvas.h"
 #include "tools/common/classification.h"
 #include "tools/common/feature_maps.h"
+#include "tools/common/host_memory.h"
 #include "tools/common/non_finite.h"
 #include "tools/common/options.h"
 #include "tools/common/progress.h"
@@ -24,6 +27,40 @@ namespace concord::tool {
 namespace {
 
 using test::TemporaryFolder;
+
+TEST(DeviceOptions, CudnnSearchIsAsAskedFor) {
+  const kernels::CudnnSearch before = kernels::cudnn_search();
+  EXPECT_FALSE(before.measure);
+  EXPECT_TRUE(before.deterministic);
+  DeviceOptions options;
+  options.device = "cpu";
+  options.threads = thread_count();
+  options.cudnn_search = "measure";
+  options.cudnn_workspace_mib = 64.5;
+  options.deterministic = "false";
+  apply(options);
+  const kernels::CudnnSearch search = kernels::cudnn_search();
+  EXPECT_TRUE(search.measure);
+  EXPECT_FALSE(search.deterministic);
+  EXPECT_EQ(search.workspace_bytes, 129U << 19);
+  kernels::set_cudnn_search(before);
+
+  // A run goes on with what changes its bits only; on the CPU nothing of it does.
+  nlohmann::ordered_json settings;
+  add_settings(settings, options);
+  EXPECT_FALSE(settings.contains("--cudnn-search"));
+  options.place = {DeviceType::kCuda, 0};
+  add_settings(settings, options);
+  EXPECT_EQ(settings["--cudnn-search"], "measure");
+  EXPECT_EQ(settings["--cudnn-workspace"], 64.5);
+  EXPECT_EQ(settings["--deterministic"], "false");
+}
+
+TEST(HostMemory, IsWhatTheSystemSays) {
+  const std::size_t available = available_host_memory();
+  EXPECT_GT(available, std::size_t{1} << 20);
+  EXPECT_LT(available, std::size_t{1} << 50);
+}
 
 // What is counted on the network's device is what rank_of_label says, of ties and of NaN too.
 TEST(Classification, HitsAreTheRanksOfTheLabels) {

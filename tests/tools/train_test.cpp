@@ -235,6 +235,14 @@ TEST_F(ConcordTrain, SaysWhatThisBuildLacks) {
                  {"cuda:0", "CUDA"});
   expect_failure(run_program("concord-train", words(out_, {"--precision", "bf16"})), 1,
                  {"bf16", "CUDA"});
+  // What only cuDNN heeds is not taken and forgotten.
+  for (const Words& option : {Words{"--cudnn-search", "measure"}, Words{"--deterministic", "true"},
+                              Words{"--cudnn-workspace", "64"}})
+    expect_failure(
+        run_program("concord-train", words(out_, {"--device", "cpu", option.at(0), option.at(1)})),
+        2, {option.at(0), "CUDA", "CPU"});
+  expect_failure(run_program("concord-train", words(out_, {"--cudnn-search", "fastest"})), 2,
+                 {"--cudnn-search", "heuristic", "measure"});
   EXPECT_FALSE(fs::exists(out_));
 }
 

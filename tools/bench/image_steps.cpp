@@ -111,7 +111,7 @@ class LoadImages final : public WholeStep {
     images.batch_size = options.batch_size;
     images.workers = options.workers;
     images.cache_mib = 0;
-    LoaderOptions loader = tool::loader_options(images);
+    LoaderOptions loader = tool::loader_options(images, options.device);
     loader.shuffle = true;
     loader.seed = options.seed;
     loader.drop_last = true;

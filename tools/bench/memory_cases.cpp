@@ -1,7 +1,9 @@
 #include "engine/random.h"
+#include "engine/staging.h"
 #include "kernels/copy_rows.h"
 #include "kernels/gather_rows.h"
 #include "kernels/memory.h"
+#include "kernels/transfer.h"
 #include "tools/bench/case_list.h"
 
 namespace concord::bench {
@@ -23,6 +25,16 @@ void add_allocation(CaseList& list) {
     return Work{[device] {
       kernels::release(device, kernels::allocate(device, kLarge), kLarge);
       kernels::release_cache(device);
+    }};
+  });
+  list.add(kernels::allocate_pinned, "64MiB/and-release", "batches that are read ahead", [device] {
+    return Work{[device] {
+      kernels::release_pinned(device, kernels::allocate_pinned(device, kLarge), kLarge);
+    }};
+  });
+  list.add(kernels::release_pinned, "4KiB/and-allocate", "batches that are read ahead", [device] {
+    return Work{[device] {
+      kernels::release_pinned(device, kernels::allocate_pinned(device, 4096), 4096);
     }};
   });
   list.add(kernels::memory_statistics, "-", "reports",
@@ -50,6 +62,20 @@ void add_copies(CaseList& list) {
                 },
                 0, bytes_of({from, to})};
   });
+  list.add(
+      kernels::start_transfer, text + "/and-wait", "batches copied beside computing", [s, maps] {
+        const Tensor from = random_tensor({Device{}, s.batch_size, s.seed}, maps);
+        PinnedBuffers buffers(s.device);
+        Tensor pinned = buffers.rows(maps, maps[0]);
+        pinned.copy_from(from);
+        Tensor to = empty_tensor(s, maps);
+        return Work{[pinned, to]() mutable {
+                      const kernels::CopyRun run{to.view().data, std::as_const(pinned).view().data,
+                                                 pinned.bytes()};
+                      kernels::start_transfer(to.device(), std::span(&run, 1))->wait_on_device();
+                    },
+                    0, bytes_of({pinned, to})};
+      });
   list.add(kernels::copy_to_host, text, "features written to a store", [s, maps] {
     const Tensor from = random_tensor(s, maps);
     Tensor to = Tensor::empty(maps);

@@ -99,7 +99,7 @@ std::unique_ptr<tool::FeaturePairs> stored_pairs(const std::string& maps,
                                         .shuffle = true,
                                         .seed = options.seed,
                                         .device = options.device,
-                                        .read_ahead_mib = options.read_ahead_mib});
+                                        .memory = options.memory});
   check(pairs->shape_a() == shape.with(0, pairs->size()),
         "{}: holds features of {}, the step's are {}", options.stores, pairs->shape_a().to_string(),
         maps);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/bench/case.h"
+#include "tools/common/feature_pairs.h"
 
 namespace concord::bench {
 
@@ -25,7 +26,7 @@ struct StepOptions {
   std::string stores;        // folder of two feature stores, a and b; written where it is not there
   std::int64_t rows = 1000;  // of stores that are written
   std::string store_dtype = "fp32";  // of stores that are written: fp32, bf16 or fp16
-  double read_ahead_mib = 512;       // PairOrder's
+  tool::FeatureMemory memory;        // PairOrder's
   int workers = 2;                   // LoaderOptions'
 };
 

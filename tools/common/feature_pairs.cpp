@@ -1,156 +1,14 @@
 #include "tools/common/feature_pairs.h"
 
-#include <algorithm>
-#include <numeric>
-#include <span>
 #include <utility>
 
 #include "engine/autograd.h"
 #include "engine/ops/resize.h"
 #include "kernels/arithmetic.h"
-#include "kernels/gather_rows.h"
-#include "kernels/memory.h"
-#include "tools/common/tensorboard.h"
 #include "tools/common/terminal.h"
 
 namespace concord::tool {
 namespace {
-
-Shape map_shape(const Shape& shape) {
-  return shape.rank() == 2 ? Shape{shape[0], shape[1], 1, 1} : shape;
-}
-
-// Of both stores: what tells a change of the features.
-std::string fingerprint_of(const FeatureStore& a, const FeatureStore& b) {
-  const auto describe = [](const FeatureStore& store) {
-    const Tensor first = store.rows(0, 1);
-    return fmt::format("{} {} {:08x}", store.info().layer, store.shape().to_string(),
-                       crc32c({static_cast<const char*>(first.view().data), first.bytes()}));
-  };
-  return describe(a) + ", " + describe(b);
-}
-
-class ResidentPairs : public FeaturePairs {
- public:
-  ResidentPairs(const FeatureStore& a, const FeatureStore& b, const PairOrder& order)
-      : order_(order), shape_a_(a.shape()), shape_b_(b.shape()) {
-    check_same_images(a, b);
-    check(order.batch_size > 0, "pairs: a batch of {}", order.batch_size);
-    fingerprint_ = fingerprint_of(a, b);
-    a_ = load(a);
-    b_ = load(b);
-  }
-
-  void start(std::int64_t epoch, std::int64_t first_batch) override {
-    check(epoch >= 0 && 0 <= first_batch && first_batch <= batches(),
-          "pairs: epoch {} cannot begin at batch {} of {}", epoch, first_batch, batches());
-    rows_ = shuffled_order(size(), order_.seed, epoch);
-    if (!order_.shuffle) std::iota(rows_.begin(), rows_.end(), std::int64_t{0});
-    next_ = first_batch;
-  }
-
-  bool next(PairBatch& batch) override {
-    batch.a = Tensor();
-    batch.b = Tensor();
-    if (rows_.empty() || next_ >= batches()) return false;
-    const auto begin = static_cast<std::size_t>(next_ * order_.batch_size);
-    const std::size_t count =
-        std::min(static_cast<std::size_t>(order_.batch_size), rows_.size() - begin);
-    const auto rows = std::span(rows_).subspan(begin, count);
-    batch.b = as_maps(gather(b_, rows));
-    batch.a = at_size(as_maps(gather(a_, rows)), batch.b.dim(2), batch.b.dim(3));
-    batch.number = next_++;
-    return true;
-  }
-
-  std::int64_t batches() const override {
-    return (size() + order_.batch_size - 1) / order_.batch_size;
-  }
-  std::int64_t size() const override { return shape_a_[0]; }
-  Shape shape_a() const override { return map_shape(shape_a_); }
-  Shape shape_b() const override { return map_shape(shape_b_); }
-  std::string fingerprint() const override { return fingerprint_; }
-
- private:
-  // Some rows at a time, so that the host never holds them all.
-  Tensor load(const FeatureStore& store) const {
-    constexpr std::int64_t kPieceBytes = std::int64_t{64} << 20;
-    Tensor result = Tensor::empty(store.shape(), {.device = order_.device});
-    const std::int64_t row_bytes = result.shape().with(0, 1).numel() * std::int64_t{sizeof(float)};
-    const std::int64_t piece =
-        std::max<std::int64_t>(1, kPieceBytes / std::max<std::int64_t>(1, row_bytes));
-    for (std::int64_t begin = 0; begin < store.size(); begin += piece) {
-      const std::int64_t end = std::min(store.size(), begin + piece);
-      result.rows(begin, end).copy_from(store.rows(begin, end));
-    }
-    return result;
-  }
-
-  static Tensor gather(const Tensor& from, std::span<const std::int64_t> rows) {
-    Tensor to = Tensor::empty(from.shape().with(0, std::ssize(rows)), from.options());
-    kernels::gather_rows(from.device(), from.view(), rows, to.view());
-    return to;
-  }
-
-  PairOrder order_;
-  Shape shape_a_;
-  Shape shape_b_;
-  std::string fingerprint_;
-  Tensor a_;
-  Tensor b_;
-  std::vector<std::int64_t> rows_;
-  std::int64_t next_ = 0;
-};
-
-class StorePairs : public FeaturePairs {
- public:
-  StorePairs(const FeatureStore& a, const FeatureStore& b, const PairOrder& order)
-      : a_(a), b_(b), device_(order.device), reader_(make_reader(a, b, order)) {
-    if (order.read_ahead_mib > 0 && reader_->ahead() == 0)
-      note("a batch of {} takes {:.0f} MiB, --read-ahead is {:.0f}: nothing is read ahead",
-           order.batch_size, static_cast<double>(reader_->batch_bytes()) / (1 << 20),
-           order.read_ahead_mib);
-  }
-
-  void start(std::int64_t epoch, std::int64_t first_batch) override {
-    reader_->start(epoch, first_batch);
-  }
-
-  bool next(PairBatch& batch) override {
-    batch.a = Tensor();  // its memory is wanted for a batch ahead
-    batch.b = Tensor();
-    FeatureBatch rows;
-    if (!reader_->next(rows)) return false;
-    batch.b = as_maps(rows.features[1]).to(device_);
-    batch.a = at_size(as_maps(rows.features[0]).to(device_), batch.b.dim(2), batch.b.dim(3));
-    batch.number = rows.number;
-    return true;
-  }
-
-  std::int64_t batches() const override { return reader_->batches(); }
-  std::int64_t size() const override { return a_.size(); }
-  Shape shape_a() const override { return map_shape(a_.shape()); }
-  Shape shape_b() const override { return map_shape(b_.shape()); }
-
-  std::string fingerprint() const override { return fingerprint_of(a_, b_); }
-
- private:
-  static std::unique_ptr<FeatureReader> make_reader(const FeatureStore& a, const FeatureStore& b,
-                                                    const PairOrder& order) {
-    check_same_images(a, b);
-    return std::make_unique<FeatureReader>(
-        std::vector{a, b}, FeatureReaderOptions{.batch_size = order.batch_size,
-                                                .shuffle = order.shuffle,
-                                                .seed = order.seed,
-                                                .ahead_bytes = static_cast<std::size_t>(
-                                                    order.read_ahead_mib * 1024 * 1024)});
-  }
-
-  FeatureStore a_;
-  FeatureStore b_;
-  Device device_;
-  std::unique_ptr<FeatureReader> reader_;
-};
 
 class NetworkPairs : public FeaturePairs {
  public:
@@ -205,6 +63,10 @@ class NetworkPairs : public FeaturePairs {
 };
 
 }  // namespace
+
+Shape map_shape(const Shape& shape) {
+  return shape.rank() == 2 ? Shape{shape[0], shape[1], 1, 1} : shape;
+}
 
 void check_finite(const PairBatch& batch) {
   const auto finite = [&](const char* what, const Tensor& features) {
@@ -262,40 +124,6 @@ void add_store_dtype_option(CommandLine& line, std::string& dtype) {
 StoredDType stored_dtype_of_option(const std::string& dtype) {
   if (dtype == "bf16") return StoredDType::kBFloat16;
   return dtype == "fp16" ? StoredDType::kFloat16 : StoredDType::kFloat32;
-}
-
-void add_read_ahead_option(CommandLine& line, double& mib) {
-  line.option("--read-ahead", mib,
-              "memory for batches of stored features that are read ahead, in MiB; never more, and "
-              "the batch in use on top; 0 = none",
-              in_range(0, 1e7));
-}
-
-std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const FeatureStore& b,
-                                                const PairOrder& order) {
-  if (order.device.type != DeviceType::kCpu) {
-    // A training step needs room beside them: its maps some ten times a batch, and weights.
-    const auto row_bytes = [](const FeatureStore& store) {
-      return static_cast<double>(store.shape().with(0, 1).numel()) * sizeof(float);
-    };
-    const double row = row_bytes(a) + row_bytes(b);
-    const double available = static_cast<double>(kernels::available_memory(order.device));
-    const double left = available - row * static_cast<double>(a.size());
-    if (left >= std::max(available / 2, 16 * row * static_cast<double>(order.batch_size))) {
-      try {
-        return resident_pairs(a, b, order);
-      } catch (const Error& error) {
-        note("features are read batch by batch, for they could not be brought to {}: {}",
-             name_of(order.device), error.what());
-      }
-    }
-  }
-  return std::make_unique<StorePairs>(a, b, order);
-}
-
-std::unique_ptr<FeaturePairs> resident_pairs(const FeatureStore& a, const FeatureStore& b,
-                                             const PairOrder& order) {
-  return std::make_unique<ResidentPairs>(a, b, order);
 }
 
 std::unique_ptr<FeaturePairs> pairs_from_networks(std::shared_ptr<Network> a, std::string layer_a,

@@ -35,31 +35,48 @@ class FeaturePairs {
   virtual std::string fingerprint() const = 0;
 };
 
+// Memory of the host for features from stores.
+struct FeatureMemory {
+  double read_ahead_mib = static_cast<double>(kReadAheadBytes >> 20);
+  double pinned_mib = -1;  // negative: half of what the host has free
+};
+
 struct PairOrder {
   std::int64_t batch_size = 64;
   bool shuffle = false;
   std::uint64_t seed = 0;
   Device device = {};  // of the batches
-  double read_ahead_mib = static_cast<double>(kReadAheadBytes >> 20);
+  FeatureMemory memory = {};
 };
 
 // --store-dtype fp32|bf16|fp16, and what it names.
 void add_store_dtype_option(CommandLine& line, std::string& dtype);
 StoredDType stored_dtype_of_option(const std::string& dtype);
 
-// --read-ahead: PairOrder's.
-void add_read_ahead_option(CommandLine& line, double& mib);
+// --read-ahead and --pinned-memory
+void add_feature_memory_options(CommandLine& line, FeatureMemory& memory);
 
-// On a CUDA device whose free memory holds both stores with room to spare, resident_pairs; else,
-// and on the CPU, batches are read ahead (data/feature_reader.h) and brought to the device one by
-// one. The batches are the same either way. Throws when the two hold different numbers of images,
-// or different images by name.
+// On the CPU batches are read ahead (data/feature_reader.h). For a CUDA device the features go, and
+// a note says where and why not further up,
+//   1. into the device's memory, where it holds both stores with room to spare (resident_pairs),
+//   2. else into page-locked memory of the host, where --pinned-memory allows it (pinned_pairs),
+//   3. else nowhere: they are read ahead from their files, and each batch is copied to the device
+//      while it computes on the one before.
+// The batches are the same to the bit. Throws when the two hold different numbers of images, or
+// different images by name, and for --pinned-memory on the CPU.
 std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const FeatureStore& b,
                                                 const PairOrder& order);
 
 // As pairs_from_stores, with all features in the device's memory for good.
 std::unique_ptr<FeaturePairs> resident_pairs(const FeatureStore& a, const FeatureStore& b,
                                              const PairOrder& order);
+// With all features in page-locked memory of the host, from which rows are copied to the device
+// while it computes on the batch before.
+std::unique_ptr<FeaturePairs> pinned_pairs(const FeatureStore& a, const FeatureStore& b,
+                                           const PairOrder& order);
+// With no more in memory than batches that are read ahead.
+std::unique_ptr<FeaturePairs> read_pairs(const FeatureStore& a, const FeatureStore& b,
+                                         const PairOrder& order);
 
 // `loader` gives the images. The networks run in evaluation mode.
 std::unique_ptr<FeaturePairs> pairs_from_networks(std::shared_ptr<Network> a, std::string layer_a,
@@ -73,6 +90,8 @@ void check_finite(const PairBatch& batch);
 // Throws when the two stores are not of the same images.
 void check_same_images(const FeatureStore& a, const FeatureStore& b);
 
+// Of features [n,C] as maps [n,C,1,1]; that of maps stays as it is.
+Shape map_shape(const Shape& shape);
 // Features [n,C] as maps [n,C,1,1]; maps stay as they are.
 Tensor as_maps(const Tensor& features);
 // `features`, bilinearly at `height` x `width` where that is another size.

@@ -57,6 +57,16 @@ void add_device_options(CommandLine& line, DeviceOptions& options) {
   line.option("--convolution", options.convolution,
               "algorithm of 3x3 convolutions: auto, direct or winograd",
               one_of({"auto", "direct", "winograd"}));
+  line.option("--cudnn-search", options.cudnn_search,
+              "on a GPU, of the algorithm for each shape: heuristic (cuDNN's ranking), or measure "
+              "(the fastest; the clock then chooses the last bits, from run to run)",
+              one_of({"heuristic", "measure"}));
+  line.option("--cudnn-workspace", options.cudnn_workspace_mib,
+              "on a GPU: memory that an algorithm may take, in MiB", in_range(0, 1e6));
+  line.option("--deterministic", options.deterministic,
+              "on a GPU: true, or false to let cuDNN sum in any order, faster for some shapes",
+              one_of({"true", "false"}));
+  options.line = &line;
 }
 
 void add_cuda_graph_option(CommandLine& line, DeviceOptions& options) {
@@ -70,6 +80,10 @@ void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options
   settings["--precision"] = options.precision;
   settings["--threads"] = options.threads;
   settings["--convolution"] = options.convolution;
+  if (options.place.type != DeviceType::kCuda) return;
+  settings["--cudnn-search"] = options.cudnn_search;
+  settings["--cudnn-workspace"] = options.cudnn_workspace_mib;
+  settings["--deterministic"] = options.deterministic;
 }
 
 namespace {
@@ -109,6 +123,16 @@ Device apply(DeviceOptions& options) {
         options.precision);
   check_usage(!options.cuda_graph || device.type == DeviceType::kCuda,
               "--cuda-graph: needs a CUDA device, this run is on the CPU; leave it out");
+  if (device.type == DeviceType::kCpu && options.line != nullptr)
+    for (const char* name : {"--cudnn-search", "--cudnn-workspace", "--deterministic"})
+      check_usage(
+          !options.line->given(name),
+          "{}: needs a CUDA device, as it is about cuDNN, and this run is on the CPU; leave it out",
+          name);
+  kernels::set_cudnn_search(
+      {.measure = options.cudnn_search == "measure",
+       .deterministic = options.deterministic == "true",
+       .workspace_bytes = static_cast<std::size_t>(options.cudnn_workspace_mib * 1024 * 1024)});
   kernels::set_precision(options.precision == "tf32"   ? kernels::Precision::kTf32
                          : options.precision == "bf16" ? kernels::Precision::kBFloat16
                                                        : kernels::Precision::kFloat32);
@@ -166,8 +190,9 @@ void add_image_options(CommandLine& line, ImageOptions& options,
               in_range(0, 1e7));
 }
 
-LoaderOptions loader_options(const ImageOptions& options) {
+LoaderOptions loader_options(const ImageOptions& options, Device device) {
   LoaderOptions loader;
+  loader.device = device;
   loader.image_size = options.image_size;
   loader.batch_size = options.batch_size;
   loader.workers = options.workers;

@@ -13,14 +13,18 @@
 
 namespace concord::tool {
 
-// --device --precision --threads --convolution
+// --device --precision --threads --convolution --cudnn-search --cudnn-workspace --deterministic
 struct DeviceOptions {
   std::string device = "auto";
   std::string precision = "fp32";
   int threads = 0;
   std::string convolution = "auto";
+  std::string cudnn_search = "heuristic";
+  double cudnn_workspace_mib = 1024;
+  std::string deterministic = "true";
   bool cuda_graph = false;
-  Device place;  // what `device` came to, by apply()
+  const CommandLine* line = nullptr;  // by add_device_options: to tell what was given
+  Device place;                       // what `device` came to, by apply()
 };
 void add_device_options(CommandLine& line, DeviceOptions& options);
 // --cuda-graph, where a program has training steps.
@@ -28,7 +32,8 @@ void add_cuda_graph_option(CommandLine& line, DeviceOptions& options);
 // Those that change the bits of a result, into `settings` by option name.
 void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options);
 // Sets up the process and writes what "auto" and 0 came to back into `options`. Throws when this
-// build or machine lacks the device or precision, saying what was found.
+// build or machine lacks the device or precision, saying what was found, and on the CPU for an
+// option that only cuDNN heeds.
 Device apply(DeviceOptions& options);
 
 // --output-dir --seed --force --quiet, and --resume where a run has epochs.
@@ -59,8 +64,8 @@ struct ImageOptions {
 void add_image_options(CommandLine& line, ImageOptions& options,
                        const std::string& image_size_help);
 void add_batch_size_option(CommandLine& line, std::int64_t& batch_size);
-// What a loader needs of these; its warnings go to the terminal.
-LoaderOptions loader_options(const ImageOptions& options);
+// What a loader of batches on `device` needs of these; its warnings go to the terminal.
+LoaderOptions loader_options(const ImageOptions& options, Device device);
 // The asked-for split of the folder: "train", or "val" (val/ or test/). Throws naming the folder
 // when there is no validation split.
 ImageSet read_split(const std::string& data, const std::string& split);
