@@ -150,6 +150,37 @@ TEST_F(FailingCalls, ConvolutionsWithoutAnAlgorithm) {
                      "input 2x3x8x9"});
 }
 
+// Bias and ReLU go into one call of cuDNN's where it has one; where it has none, that is asked
+// once.
+TEST_F(FailingCalls, EpiloguesThatCudnnHasNotGot) {
+  answer("cudnnGetConvolutionForwardAlgorithm_v7", CUDNN_STATUS_SUCCESS);
+  answer("cudnnConvolutionForward", CUDNN_STATUS_SUCCESS);
+  test::offer_algorithms(1);
+  const char* const kFused = "cudnnConvolutionBiasActivationForward";
+  const auto run = [&](DType dtype, bool add) {
+    View x = view({1, 3, 5, 3});
+    View y = view({1, 2, 3, 1});
+    x.dtype = y.dtype = dtype;
+    kernels::conv2d_forward(kGpu, x, view({2, 3, 3, 3}), view({2}), Conv2dOptions{},
+                            kernels::Conv2dEpilogue{.add = add, .relu = true}, y);
+  };
+  answer(kFused, CUDNN_STATUS_SUCCESS);
+  run(DType::kFloat32, false);
+  run(DType::kFloat32, true);
+  run(DType::kBFloat16, true);
+  EXPECT_EQ(test::calls_of(kFused), 3);
+  EXPECT_EQ(test::calls_of("cudnnConvolutionForward"), 0);
+  answer(kFused, CUDNN_STATUS_EXECUTION_FAILED);
+  expect_error([&] { run(DType::kFloat32, false); },
+               {"cudnnConvolutionBiasActivationForward", "input 1x3x5x3", "weight 2x3x3x3",
+                "output 1x2x3x1", "CUDNN_STATUS_EXECUTION_FAILED"});
+  answer(kFused, CUDNN_STATUS_NOT_SUPPORTED);
+  run(DType::kFloat32, false);
+  run(DType::kFloat32, false);
+  EXPECT_EQ(test::calls_of(kFused), 5);
+  EXPECT_EQ(test::calls_of("cudnnConvolutionForward"), 2);
+}
+
 TEST_F(FailingCalls, ProductsWithoutAnAlgorithm) {
   const auto run = [&] {
     kernels::linear_forward(kGpu, view({5, 3}), view({2, 3}), ConstView(), false, view({5, 2}));

@@ -15,6 +15,7 @@ namespace {
 
 std::map<std::string, int> answers;
 std::map<std::string, int> calls;
+int offered = 0;
 
 std::optional<int> answer_of(const char* function) {
   ++calls[function];
@@ -45,7 +46,9 @@ constexpr auto kNothing = [] {};
 }  // namespace
 
 void answer(const std::string& function, int status) { answers[function] = status; }
+void offer_algorithms(int count) { offered = count; }
 void forget_answers() {
+  offered = 0;
   answers.clear();
   calls.clear();
 }
@@ -54,6 +57,7 @@ int calls_of(const std::string& function) { return calls[function]; }
 }  // namespace concord::test
 
 using concord::test::kNothing;
+using concord::test::offered;
 using concord::test::respond;
 
 extern "C" {
@@ -142,14 +146,44 @@ cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   return respond(cudnnSetStream, "cudnnSetStream", kNothing, handle, stream);
 }
-// Scripted success: no algorithm was found.
 cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(
     cudnnHandle_t handle, const cudnnTensorDescriptor_t x, const cudnnFilterDescriptor_t weight,
     const cudnnConvolutionDescriptor_t convolution, const cudnnTensorDescriptor_t y, const int most,
     int* found, cudnnConvolutionFwdAlgoPerf_t* ranked) {
   return respond(
       cudnnGetConvolutionForwardAlgorithm_v7, "cudnnGetConvolutionForwardAlgorithm_v7",
-      [&] { *found = 0; }, handle, x, weight, convolution, y, most, found, ranked);
+      [&] {
+        *found = offered;
+        for (int i = 0; i < offered; ++i) {
+          ranked[i] = {};
+          ranked[i].status = CUDNN_STATUS_SUCCESS;
+          ranked[i].determinism = CUDNN_DETERMINISTIC;
+        }
+      },
+      handle, x, weight, convolution, y, most, found, ranked);
+}
+cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* product,
+                                      const cudnnTensorDescriptor_t x, const void* x_data,
+                                      const cudnnFilterDescriptor_t weight, const void* weight_data,
+                                      const cudnnConvolutionDescriptor_t convolution,
+                                      cudnnConvolutionFwdAlgo_t algorithm, void* workspace,
+                                      size_t workspace_bytes, const void* kept,
+                                      const cudnnTensorDescriptor_t y, void* y_data) {
+  return respond(cudnnConvolutionForward, "cudnnConvolutionForward", kNothing, handle, product, x,
+                 x_data, weight, weight_data, convolution, algorithm, workspace, workspace_bytes,
+                 kept, y, y_data);
+}
+cudnnStatus_t cudnnConvolutionBiasActivationForward(
+    cudnnHandle_t handle, const void* product, const cudnnTensorDescriptor_t x, const void* x_data,
+    const cudnnFilterDescriptor_t weight, const void* weight_data,
+    const cudnnConvolutionDescriptor_t convolution, cudnnConvolutionFwdAlgo_t algorithm,
+    void* workspace, size_t workspace_bytes, const void* kept, const cudnnTensorDescriptor_t z,
+    const void* z_data, const cudnnTensorDescriptor_t bias, const void* bias_data,
+    const cudnnActivationDescriptor_t activation, const cudnnTensorDescriptor_t y, void* y_data) {
+  return respond(cudnnConvolutionBiasActivationForward, "cudnnConvolutionBiasActivationForward",
+                 kNothing, handle, product, x, x_data, weight, weight_data, convolution, algorithm,
+                 workspace, workspace_bytes, kept, z, z_data, bias, bias_data, activation, y,
+                 y_data);
 }
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   return respond(

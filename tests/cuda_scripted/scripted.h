@@ -10,6 +10,8 @@ namespace concord::test {
 // From now on the function of this name answers `status` and does nothing else. Functions that
 // should have made something have made it of the host's memory (what each gives is said there).
 void answer(const std::string& function, int status);
+// Scripted success of a ranking of cuDNN's algorithms finds so many, which need no workspace.
+void offer_algorithms(int count);
 // As before the first answer().
 void forget_answers();
 // Calls of the function since then.
