@@ -6,6 +6,7 @@
 #include "engine/ops/arithmetic.h"
 #include "engine/ops/loss.h"
 #include "engine/ops/top_k.h"
+#include "engine/precision.h"
 
 namespace concord::tool {
 namespace {
@@ -71,8 +72,9 @@ Step read_classifier(const Tensor& results) {
 
 Tensor run_trans_net(TransNet& net, const Tensor& a, const Tensor& b,
                      const std::vector<double>& alpha) {
-  const Tensor y = net(a);
-  const Tensor mse = mse_loss(y, b.to(y.device()));
+  // Both sides in the network's precision, so that y need not be brought back to theirs.
+  const Tensor y = net(in_network_precision(a.to(net.device())));
+  const Tensor mse = mse_loss(y, in_network_precision(b.to(y.device())));
   const Tensor gates = net.gates();
   const Tensor penalty = gate_penalty(gates, alpha);
   const Tensor loss = add(mse, penalty);
