@@ -1,8 +1,10 @@
 #include "kernels/gated_stage.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cpu/channels.h"
 
@@ -120,16 +122,87 @@ void masked_stage_cpu(ConstView x, ConstView h, ConstView s, ConstView p, View y
   });
 }
 
+// The factors of the elements of a buffer, one after the other.
+template <class T>
+class FactorsInOrder {
+ public:
+  FactorsInOrder(const ChannelLayout& layout, const ChannelTable<T, 1>& table, std::int64_t element)
+      : layout_(layout), table_(table) {
+    lane_ = element % layout.lanes;
+    element /= layout.lanes;
+    pixel_ = element % layout.spatial;
+    element /= layout.spatial;
+    group_ = element % layout.groups;
+    sample_ = element / layout.groups;
+  }
+  // Those of the next `count` elements.
+  void next(std::int64_t count, T* to) {
+    while (count > 0) {
+      const T* const factors = table_.from(0, sample_, group_ * layout_.lanes);
+      std::int64_t run = 0;
+      if (layout_.lanes == 1) {
+        run = std::min(count, layout_.spatial - pixel_);
+        std::fill_n(to, run, factors[0]);
+        pixel_ += run;
+      } else {
+        run = std::min(count, layout_.lanes - lane_);
+        std::copy_n(factors + lane_, run, to);
+        lane_ += run;
+        if (lane_ == layout_.lanes) {
+          lane_ = 0;
+          ++pixel_;
+        }
+      }
+      if (pixel_ == layout_.spatial) {
+        pixel_ = 0;
+        if (++group_ == layout_.groups) {
+          group_ = 0;
+          ++sample_;
+        }
+      }
+      to += run;
+      count -= run;
+    }
+  }
+
+ private:
+  const ChannelLayout& layout_;
+  const ChannelTable<T, 1>& table_;
+  std::int64_t lane_;
+  std::int64_t pixel_;
+  std::int64_t group_;
+  std::int64_t sample_;
+};
+
+// Word by word, each unpacked to as many lanes of ones or zeros, so that it is done in vectors.
+template <class T>
+void replay(const T* from, const std::uint32_t* words, const ChannelLayout& layout,
+            const ChannelTable<T, 1>& table, std::int64_t count, T* to) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  constexpr std::int64_t kBits = 32;
+  parallel_for((count + kBits - 1) / kBits, 1 << 9, [&](std::int64_t begin, std::int64_t end) {
+    FactorsInOrder<T> factors(layout, table, begin * kBits);
+    for (std::int64_t w = begin; w < end; ++w) {
+      T factor[kBits] = {};
+      T value[kBits] = {};
+      const std::int64_t here = std::min(kBits, count - kBits * w);
+      factors.next(here, factor);
+      std::copy_n(from + kBits * w, here, value);
+      const Bits word = words[w];
+      for (unsigned b = 0; b < kBits; ++b) {
+        const Bits kept = Bits{0} - (word >> b & 1U);
+        value[b] = std::bit_cast<T>(std::bit_cast<Bits>(value[b] * factor[b]) & kept);
+      }
+      std::copy_n(value, here, to + kBits * w);
+    }
+  });
+}
+
 void frozen_stage_cpu(ConstView v, ConstView mask, ConstView s, ConstView p, View y) {
   check_mask("frozen_stage", v, mask);
   const auto* words = reinterpret_cast<const std::uint32_t*>(mask.as<std::uint8_t>());
   with_float(v, "frozen_stage", [&]<class T>(T) {
-    const T* from = v.as<T>();
-    T* to = y.as<T>();
-    map_channels(walk_layout(v), factor_over<T>(s, gate<T>(p)), [=](std::int64_t i, T factor) {
-      const bool open = (words[i / 32] >> static_cast<unsigned>(i % 32) & 1U) != 0;
-      to[i] = open ? from[i] * factor : T(0);
-    });
+    replay(v.as<T>(), words, walk_layout(v), factor_over<T>(s, gate<T>(p)), v.numel(), y.as<T>());
   });
 }
 
