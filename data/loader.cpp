@@ -108,15 +108,23 @@ class Loader::Impl {
 
   bool next(Batch& batch) {
     batch.images = Tensor();  // its memory is wanted for a batch ahead
-    if (!bytes_) return next_on_host(batch);
+    if (!bytes_) {
+      if (!next_on_host(batch)) return false;
+      batch.device_labels = batch.labels;
+      return true;
+    }
     for (Batch ahead; !staging_.full() && next_on_host(ahead);) {
-      staging_.put({std::exchange(ahead.images, {})});
+      Tensor labels = buffers_.rows({options.batch_size}, ahead.labels.dim(0), DType::kInt64);
+      labels.copy_from(ahead.labels);
+      staging_.put({std::exchange(ahead.images, {}), std::move(labels)});
       staged_.push_back(std::move(ahead));
     }
     if (staged_.empty()) return false;
     batch = std::move(staged_.front());
     staged_.pop_front();
-    const Tensor pictures = staging_.take().front();
+    const std::vector<Tensor> arrived = staging_.take();
+    const Tensor& pictures = arrived[0];
+    batch.device_labels = arrived[1];
     batch.images = Tensor::empty({pictures.dim(0), 3, options.image_size, options.image_size},
                                  {.device = options.device});
     kernels::normalize_images(options.device, pictures.view(), options.mean, options.std,

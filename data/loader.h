@@ -47,7 +47,8 @@ struct LoaderOptions {
 
 struct Batch {
   Tensor images;                      // [N,3,H,W] float32, (v / 255 - mean) / std, on the device
-  Tensor labels;                      // [N] int64
+  Tensor labels;                      // [N] int64, on the host
+  Tensor device_labels;               // the same on the device
   std::vector<std::int64_t> indices;  // into ImageSet::samples, N of them
   std::int64_t number = 0;            // position in the epoch; resume with first_batch = number + 1
 };

@@ -51,7 +51,6 @@ const GraphedStep::Tensors& GraphedStep::run(const Tensors& inputs) {
     check(!awaits_update_,
           "graph: a second step without an update of the first; gradients of several steps do not "
           "add up in graphs");
-    awaits_update_ = true;
     const Signature signature = signature_of(inputs);
     const bool is_captured = pass_ != nullptr && signature == captured_;
     if (!is_captured && is_due(signature)) capture(signature, inputs);
@@ -60,14 +59,19 @@ const GraphedStep::Tensors& GraphedStep::run(const Tensors& inputs) {
       for (std::size_t i = 0; i < inputs.size(); ++i) inputs_[i].copy_from(inputs[i]);
       pass_->replay();
       replayed_ = true;
+      awaits_update_ = true;
       return captured_results_;
     }
   }
   results_ = step_(inputs);
+  awaits_update_ = true;
   return results_;
 }
 
 void GraphedStep::update(Optimizer& optimizer, double learning_rate) {
+  check(optimizer_ == nullptr || optimizer_ == &optimizer,
+        "graph: another optimiser than before; its update is not what was captured");
+  optimizer_ = &optimizer;
   optimizer.set_learning_rate(learning_rate);
   awaits_update_ = false;
   if (!replayed_) {

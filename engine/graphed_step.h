@@ -34,7 +34,8 @@ class GraphedStep {
 
   // The optimiser's update for the gradients that run() left, a graph of its own: in between the
   // caller may look at the results, and stop. With graphs it must follow every run(), which throws
-  // otherwise: a replay adds nothing to gradients that are there. One optimiser for all calls.
+  // otherwise: a replay adds nothing to gradients that are there. Throws for another optimiser than
+  // that of the first call.
   void update(Optimizer& optimizer, double learning_rate);
 
   // Whether the last run() was a replay.
@@ -60,6 +61,7 @@ class GraphedStep {
   Tensors results_;
   std::unique_ptr<DeviceGraph> pass_;
   std::unique_ptr<DeviceGraph> update_;
+  Optimizer* optimizer_ = nullptr;
   bool replayed_ = false;
   bool awaits_update_ = false;
 };

@@ -80,7 +80,7 @@ void list_cases(const Options& options, const std::vector<bench::Case>& cases) {
 void run(Options& options, const CommandLine& line) {
   if (options.step_name.empty())
     line.refuse({"--weights", "--inputs", "--interactive", "--stores", "--rows", "--store-dtype",
-                 "--read-ahead", "--pinned-memory", "--workers", "--cuda-graph"},
+                 "--read-ahead", "--device-memory", "--pinned-memory", "--workers", "--cuda-graph"},
                 "needs --step");
   else
     line.refuse({"--filter", "--list"}, "does not apply to --step");

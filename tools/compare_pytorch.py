@@ -417,6 +417,10 @@ class Comparison:
                         "--convolution", self.arguments.convolution,
                         "--device", self.arguments.device,
                         "--precision", self.arguments.precision]
+            if self.arguments.device == "cuda":  # as PyTorch's benchmark mode, and its default
+                command += ["--cudnn-search", "measure", "--deterministic", "false"]
+            if self.arguments.cuda_graph and kind != "infer":
+                command.append("--cuda-graph")
         return Server(command, "concord")
 
     def pytorch(self, work, mode):
@@ -599,6 +603,8 @@ def parse():
                         help="of both sides (default: cpu); decoding is on the CPU")
     parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32",
                         help="on cuda (default: fp32); the others need a larger --tolerance")
+    parser.add_argument("--cuda-graph", action="store_true",
+                        help="Concord's training steps as CUDA graphs; PyTorch's modes stay as they are")
     parser.add_argument("--convolution", choices=["auto", "direct", "winograd"], default="auto",
                         help="Concord's algorithm (default: auto)")
     parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/bin"),

@@ -8,7 +8,7 @@
 # --bin   the programs and tests; default build/bin, which is built first
 # --out   where reports go; default gpu-check
 # --data  an image folder (train/, val/) for the experiment; default: a synthetic one is drawn
-# PART    suite sanitizer bench pytorch experiment; default: all, in this order
+# PART    suite sanitizer bench tiers pytorch experiment; default: all, in this order
 #
 # A part that fails does not stop the others. The exit code is the number of parts that failed.
 set -uo pipefail
@@ -20,11 +20,11 @@ while [ $# -gt 0 ]; do
     --bin) bin=$2; shift 2 ;;
     --out) out=$2; shift 2 ;;
     --data) data=$2; shift 2 ;;
-    suite | sanitizer | bench | pytorch | experiment) parts+=("$1"); shift ;;
+    suite | sanitizer | bench | tiers | pytorch | experiment) parts+=("$1"); shift ;;
     *) echo "error: $1 is no option and no part; see the head of $0" >&2; exit 64 ;;
   esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(suite sanitizer bench pytorch experiment)
+[ ${#parts[@]} -gt 0 ] || parts=(suite sanitizer bench tiers pytorch experiment)
 
 if ! command -v nvidia-smi >/dev/null || ! nvidia-smi -L >/dev/null 2>&1; then
   echo "error: no NVIDIA GPU here: nvidia-smi is missing or finds none" >&2
@@ -65,17 +65,38 @@ bench() {
     "$bin/concord-bench" --device cuda --precision bf16 --format json >"$out/bench-bf16.json"
 }
 
+# A Trans-Net's step with its features on the device already, and with them from stores: in the device's memory,
+# in page-locked memory, and read from files. The second to fourth ought to take as long as the first.
+tiers() {
+  local step=512x28x28 rows=2000 failed=0
+  {
+    "$bin/concord-bench" --device cuda --precision tf32 --step transnet:$step --batch-size 64
+    for tier in "" "--device-memory 0" "--device-memory 0 --pinned-memory 0"; do
+      echo "== transnet-store $tier"
+      "$bin/concord-bench" --device cuda --precision tf32 --step transnet-store:$step --batch-size 64 \
+        --stores "$out/stores" --rows $rows $tier || failed=1
+    done
+  } 2>&1 | tee "$out/tiers.txt"
+  rm -rf "$out/stores"
+  return $failed
+}
+
 pytorch() {
   if ! python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
-    echo "python3 has no torch with CUDA: this part is left out"
+    echo "python3 has no torch with CUDA: this part is LEFT OUT"
     return 0
   fi
-  python3 tools/compare_pytorch.py --bin "$bin" --device cuda --json "$out/pytorch.json" |
-    tee "$out/pytorch.txt"
-  python3 tools/compare_pytorch.py --bin "$bin" --device cuda --precision tf32 --tolerance 0.02 \
-    --json "$out/pytorch-tf32.json" | tee "$out/pytorch-tf32.txt"
-  python3 tools/compare_pytorch.py --bin "$bin" --device cuda --precision bf16 --tolerance 0.05 \
-    --json "$out/pytorch-bf16.json" | tee "$out/pytorch-bf16.txt"
+  local failed=0 precision tolerance
+  for precision in fp32 tf32 bf16; do
+    case $precision in fp32) tolerance=0.001 ;; tf32) tolerance=0.02 ;; bf16) tolerance=0.05 ;; esac
+    for graph in "" --cuda-graph; do
+      python3 tools/compare_pytorch.py --bin "$bin" --device cuda --precision $precision \
+        --tolerance $tolerance $graph --json "$out/pytorch-$precision$graph.json" |
+        tee "$out/pytorch-$precision$graph.txt"
+      [ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
+    done
+  done
+  return $failed
 }
 
 # One network trained on each device from one seed, and features taken of both; on cuda again in bfloat16 and in

@@ -199,7 +199,8 @@ void train_trans_net(Options& options, const CommandLine& line) {
     line.refuse({"--data", "--image-size", "--layer", "--layer-a", "--layer-b"},
                 "does not apply to features from files");
   else
-    line.refuse({"--val-features-a", "--val-features-b", "--read-ahead", "--pinned-memory"},
+    line.refuse({"--val-features-a", "--val-features-b", "--read-ahead", "--device-memory",
+                 "--pinned-memory"},
                 "needs --features-a and --features-b; networks are validated on the data's val/");
   Sources sources = stored ? from_stores(options) : from_networks(options, line);
   const Shape a = sources.train->shape_a();

@@ -64,9 +64,30 @@ Tensor divide_by_scale(const Tensor& v, const Tensor& s) {
   });
 }
 
+namespace {
+
+// Of h the gradient of p alone wants more than the mask.
+Tensor with_fixed_gate(const Tensor& x, const Tensor& h, const Tensor& s, const Tensor& p) {
+  const MaskedStage stage = masked_stage(x, h, s, p);
+  return record("gated_stage", stage.y, {x, h},
+                [mask = stage.mask.bits, s = s.detach(), p = p.detach(),
+                 x_wanted = needs_gradient(x)](Tensor dy) -> std::vector<Tensor> {
+                  const kernels::ConstView from = dy.view();
+                  Tensor dx, dh;
+                  if (x_wanted) dx = dy;
+                  dh = reuse_or_empty_like(dy);  // a new one where dx holds dy
+                  kernels::frozen_stage(from.device, from, mask.view(), s.view(), p.view(),
+                                        dh.view());
+                  return {dx, dh};
+                });
+}
+
+}  // namespace
+
 // dL/dx = dL/dy, dL/dh = dL/dy p [h > 0] / s, dL/dp = sum(dL/dy relu(h / s))
 Tensor gated_stage(const Tensor& x, const Tensor& h, const Tensor& s, const Tensor& p) {
   check_stage("gated_stage", x, h, s, p);
+  if (needs_gradient(h) && !needs_gradient(p)) return with_fixed_gate(x, h, s, p);
   const Tensor gated = h.in_format(x.format());
   Tensor y = empty_like(x);
   kernels::gated_stage_forward(x.device(), x.view(), gated.view(), s.view(), p.view(), y.view());

@@ -10,6 +10,7 @@
 #include "kernels/graph.h"
 #include "kernels/graph_memory.h"
 #include "kernels/memory.h"
+#include "kernels/precision.h"
 
 namespace concord::cuda {
 namespace {
@@ -50,8 +51,9 @@ void* allocate_from_pool(std::size_t bytes) {
     check_call(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
     fail(
         "out of memory on cuda:{}: {} bytes asked for, {} in use by tensors, {} of {} free on the "
-        "device; lower --batch-size or --image-size, or use --precision bf16",
-        selected_device(), bytes, in_use.load(), free, total);
+        "device; lower --batch-size or --image-size{}",
+        selected_device(), bytes, in_use.load(), free, total,
+        kernels::precision() == kernels::Precision::kBFloat16 ? "" : ", or use --precision bf16");
   }
   check_call(error, "cudaMallocFromPoolAsync", fmt::format("of {} bytes", bytes));
   const std::size_t now = in_use += bytes;

@@ -1,89 +1,89 @@
-// What cuDNN and cuBLAS leave of a bias: adding it, and its gradient.
-//
-// add_bias: a thread per element, channels found by division; it is bound by memory.
-// sum_per_channel: a warp's lanes run along what is contiguous, pixels of a plain map or
-// neighbouring channels of a channels-last one; in the second case a block is 32 channels by 8
-// rows, whose sums meet in shared memory.
+// What cuDNN and cuBLAS leave of a bias, adding it and its gradient, as sweeps over the channels
+// (kernels/cuda/channels.h).
 
 #include "kernels/cuda/bias.h"
-#include "kernels/cuda/reduce.h"
+#include "kernels/cuda/channels.h"
 
 namespace concord::cuda {
 namespace {
 
-using kernels::ConstView;
-using kernels::View;
-
+// 0 where there is no bias.
 template <class T>
-__global__ void add_bias_kernel(T* y, const Compute<T>* bias, bool relu, std::int64_t count,
-                                std::int64_t channels, std::int64_t inner) {
-  for (std::int64_t i = first_item(); i < count; i += item_stride()) {
-    auto value = static_cast<Compute<T>>(y[i]);
-    if (bias != nullptr) value += bias[i / inner % channels];
-    y[i] = static_cast<T>(relu && value <= 0 ? 0 : value);
+struct BiasOfChannel {
+  const T* bias;
+  __device__ T operator()(std::int64_t, std::int64_t c) const {
+    return bias != nullptr ? bias[c] : T(0);
   }
-}
+};
 
-// A block a channel; x is [outer][channels][inner].
 template <class T>
-__global__ void sum_maps_kernel(const T* x, Compute<T>* sums, std::int64_t outer,
-                                std::int64_t channels, std::int64_t inner) {
-  double sum[1] = {0};
-  const std::int64_t count = outer * inner;
-  for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x)
-    sum[0] += static_cast<double>(x[(i / inner * channels + blockIdx.x) * inner + i % inner]);
-  block_sum(sum, shared_memory<double>());
-  if (threadIdx.x == 0) sums[blockIdx.x] = static_cast<Compute<T>>(sum[0]);
-}
+struct AddBias {
+  using Element = T;
+  static constexpr int kSums = 0;
+  bool relu;
+  T* y;
+  template <class Elements, class Channels>
+  __device__ void operator()(const Elements& elements, Channels& channels) const {
+    Values<T> values = elements.load(y);
+    for (int k = 0; k < Pack<T>::kSize; ++k) {
+      values.v[k] += channels.of(k);
+      // Written so that the comparison with a NaN keeps it.
+      if (relu) values.v[k] = values.v[k] <= 0 ? 0 : values.v[k];
+    }
+    elements.store(y, values);
+  }
+};
 
-// A block of 32 x 8 threads for 32 channels; x is [rows][channels].
-constexpr unsigned kRows = 8;
+struct NoCoefficient {
+  __device__ int operator()(std::int64_t, std::int64_t) const { return 0; }
+};
+
 template <class T>
-__global__ void sum_columns_kernel(const T* x, Compute<T>* sums, std::int64_t rows,
-                                   std::int64_t channels) {
-  double* const shared = shared_memory<double>();
-  const std::int64_t channel = std::int64_t{blockIdx.x} * kWarp + threadIdx.x;
-  double sum = 0;
-  if (channel < channels)
-    for (std::int64_t row = threadIdx.y; row < rows; row += kRows)
-      sum += static_cast<double>(x[row * channels + channel]);
-  shared[threadIdx.y * kWarp + threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y != 0 || channel >= channels) return;
-  for (unsigned row = 1; row < kRows; ++row) sum += shared[row * kWarp + threadIdx.x];
-  sums[channel] = static_cast<Compute<T>>(sum);
-}
+struct SumElements {
+  using Element = T;
+  static constexpr int kSums = 1;
+  const T* x;
+  template <class Elements, class Channels>
+  __device__ void operator()(const Elements& elements, Channels& channels) const {
+    const Values<T> values = elements.load(x);
+    for (int k = 0; k < Pack<T>::kSize; ++k)
+      if (elements.has(k)) channels.add(k, 0, static_cast<double>(values.v[k]));
+  }
+};
+
+template <class T>
+struct WriteSum {
+  T* sums;
+  __device__ void operator()(std::int64_t, std::int64_t c, const double* values) const {
+    sums[c] = static_cast<T>(values[0]);
+  }
+};
 
 }  // namespace
 
 void add_bias(const View& y, const ConstView& bias, bool relu) {
   if (y.numel() == 0 || (!bias && !relu)) return;
-  const ChannelLayout layout = y.channels();
-  check(layout.lanes == 1 || layout.groups == 1, "add_bias: {} maps have no place on a CUDA device",
-        name_of(y.format));
-  const std::int64_t inner = layout.lanes == 1 ? layout.spatial : 1;
   kernels::with_storage(y, "add_bias", [&]<class T>(T) {
-    launch(add_bias_kernel<T>, strided_shape((y.numel() + 3) / 4), y.as<T>(),
-           bias ? bias.as<Compute<T>>() : nullptr, relu, y.numel(), layout.channels(), inner);
+    const AddBias<T> body{relu, y.as<T>()};
+    const ChannelSweep sweep = plan_sweep(y, false, are_aligned(body.y), false, Pack<T>::kSize);
+    sweep_channels(sweep, BiasOfChannel<Compute<T>>{bias ? bias.as<Compute<T>>() : nullptr}, body,
+                   nullptr);
   });
 }
 
 void sum_per_channel(const ConstView& x, const View& sums) {
-  const ChannelLayout layout = x.channels();
-  check(layout.lanes == 1 || layout.groups == 1,
-        "sum_per_channel: {} maps have no place on a CUDA device", name_of(x.format));
-  const auto channels = static_cast<unsigned>(layout.channels());
-  if (channels == 0) return;
+  if (sums.numel() == 0) return;
   kernels::with_storage(x, "sum_per_channel", [&]<class T>(T) {
-    if (layout.lanes == 1 && layout.spatial > 1) {
-      launch(sum_maps_kernel<T>, {dim3(channels), dim3(256), block_sum_bytes<double>(1)}, x.as<T>(),
-             sums.as<Compute<T>>(), layout.outer, layout.channels(), layout.spatial);
-    } else {
-      launch(sum_columns_kernel<T>,
-             {dim3((channels + kWarp - 1) / kWarp), dim3(kWarp, kRows),
-              kWarp * kRows * sizeof(double)},
-             x.as<T>(), sums.as<Compute<T>>(), layout.outer * layout.spatial, layout.channels());
-    }
+    using P = Compute<T>;
+    if (x.numel() == 0)
+      return kernels::zero(sums.device, sums.data,
+                           static_cast<std::size_t>(sums.numel()) * sizeof(P));
+    const SumElements<T> body{x.as<T>()};
+    const ChannelSweep sweep = plan_sweep(x, false, are_aligned(body.x), true, Pack<T>::kSize);
+    const Scratch partial(sweep.bytes_of_sums(1));
+    sweep_channels(sweep, NoCoefficient{}, body, partial.as<double>());
+    finish_sums<1>(sweep.rows(), sweep.parts_per_row(), sweep.channels, partial.as<double>(),
+                   WriteSum<P>{sums.as<P>()});
   });
 }
 

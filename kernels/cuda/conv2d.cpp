@@ -294,7 +294,8 @@ Conv2dFormats conv2d_formats_cuda(const Shape&, MemoryFormat, DType dtype, const
   return {MemoryFormat::kChannelsLast, MemoryFormat::kChannelsLast};
 }
 
-// y = relu(x * weight [+ y] + bias) in one call. False where cuDNN has none for the plan.
+// y = relu(x * weight [+ y] + bias) in one call; the relu may take NaN to 0. False where cuDNN has
+// none for the plan.
 bool forward_fused(Plan<Forward>& plan, const Setup& setup, const ConstView& x,
                    const OrderedWeight& weight, const ConstView& bias, bool add, const View& y) {
   const TensorDescriptor of_bias;
@@ -303,7 +304,7 @@ bool forward_fused(Plan<Forward>& plan, const Setup& setup, const ConstView& x,
               "cudnnSetTensor4dDescriptor", setup.to_string());
   const ActivationDescriptor relu;
   check_cudnn(
-      cudnnSetActivationDescriptor(relu.get(), CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN, 0),
+      cudnnSetActivationDescriptor(relu.get(), CUDNN_ACTIVATION_RELU, CUDNN_NOT_PROPAGATE_NAN, 0),
       "cudnnSetActivationDescriptor");
   std::optional<Scratch> rounded;
   if (bias.dtype != setup.dtype) {
@@ -319,7 +320,11 @@ bool forward_fused(Plan<Forward>& plan, const Setup& setup, const ConstView& x,
       plan.convolution.get(), plan.algorithm.algo, workspace.as<void>(), plan.algorithm.memory,
       kept.get(), plan.y.get(), y.data, of_bias.get(), rounded ? rounded->as<void>() : bias.data,
       relu.get(), plan.y.get(), y.data);
-  if (status == CUDNN_STATUS_NOT_SUPPORTED) return false;
+  // Of a kind of reasons, each with a code of its own; or the workspace, which was sized for the
+  // convolution alone, is too small.
+  if (CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED ||
+      status == CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT)
+    return false;
   check_cudnn(status, "cudnnConvolutionBiasActivationForward", setup.to_string());
   return true;
 }

@@ -5,6 +5,7 @@
 // square tile would be nearly empty: tiles for few rows or columns are as much longer as they are
 // narrower. Everything else is elementwise.
 
+#include <algorithm>
 #include <type_traits>
 
 #include "kernels/cuda/elementwise.h"
@@ -107,26 +108,33 @@ void transpose(const From* from, To* to, std::int64_t matrices, std::int64_t row
   transpose_by(from, to, matrices, rows, columns);
 }
 
-// Two elements, so that a warp's accesses are whole lines for both types.
-template <class T>
-struct alignas(2 * sizeof(T)) Pair {
-  T v[2];
+// So many elements that the wider type has 16 bytes of them: a warp's accesses are whole lines for
+// both types.
+template <class T, int N>
+struct alignas(N * sizeof(T)) Group {
+  T v[N];
 };
+template <class From, class To>
+constexpr int kCastAtOnce = static_cast<int>(16 / std::max(sizeof(From), sizeof(To)));
 
 template <class From, class To>
-__global__ void cast_kernel(const From* from, To* to, std::int64_t count, std::int64_t pairs) {
-  for (std::int64_t i = first_item(); i < pairs; i += item_stride()) {
-    const auto pair = reinterpret_cast<const Pair<From>*>(from)[i];
-    reinterpret_cast<Pair<To>*>(to)[i] = {static_cast<To>(pair.v[0]), static_cast<To>(pair.v[1])};
+__global__ void cast_kernel(const From* from, To* to, std::int64_t count, std::int64_t groups) {
+  constexpr int N = kCastAtOnce<From, To>;
+  for (std::int64_t i = first_item(); i < groups; i += item_stride()) {
+    const auto group = reinterpret_cast<const Group<From, N>*>(from)[i];
+    Group<To, N> result;
+    for (int k = 0; k < N; ++k) result.v[k] = static_cast<To>(group.v[k]);
+    reinterpret_cast<Group<To, N>*>(to)[i] = result;
   }
-  for (std::int64_t i = 2 * pairs + first_item(); i < count; i += item_stride())
+  for (std::int64_t i = N * groups + first_item(); i < count; i += item_stride())
     to[i] = static_cast<To>(from[i]);
 }
 
 template <class From, class To>
 void cast(const From* from, To* to, std::int64_t count) {
-  const std::int64_t pairs = are_aligned(from, to) ? count / 2 : 0;
-  launch(cast_kernel<From, To>, strided_shape(pairs > 0 ? pairs : count), from, to, count, pairs);
+  const std::int64_t groups = are_aligned(from, to) ? count / kCastAtOnce<From, To> : 0;
+  launch(cast_kernel<From, To>, strided_shape(groups > 0 ? groups : count), from, to, count,
+         groups);
 }
 
 void check_format(const kernels::ConstView& view) {

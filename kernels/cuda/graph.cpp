@@ -36,7 +36,8 @@ using OwnedExecutable = Owned<cudaGraphExec_t, cudaGraphExecDestroy>;
 cudaStream_t recorded_stream() {
   thread_local cudaStream_t const instance = [] {
     cudaStream_t result = nullptr;
-    check_call(cudaStreamCreateWithFlags(&result, cudaStreamNonBlocking), "cudaStreamCreate");
+    check_call(cudaStreamCreateWithFlags(&result, cudaStreamNonBlocking),
+               "cudaStreamCreateWithFlags");
     return result;
   }();
   return instance;

@@ -5,10 +5,14 @@
 
 #include "kernels/linear.h"
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 #include "kernels/cuda/bias.h"
 #include "kernels/cuda/cublas.h"
@@ -48,10 +52,12 @@ struct Product {
   DType result_dtype = DType::kFloat32;  // which the bias has too
   bool bias = false;                     // one value a row
   bool relu = false;
+  // Of a, b and the result, in bytes: what an algorithm may count on.
+  std::array<std::uint32_t, 3> alignment = {};
 
   auto key() const {
     return std::tuple(rows, columns, inner, transpose_a, transpose_b, dtype, result_dtype, bias,
-                      relu, kernels::precision());
+                      relu, alignment, kernels::precision());
   }
   std::string to_string() const {
     return fmt::format("({} x {}, {} products each, {} into {})", rows, columns, inner,
@@ -127,17 +133,32 @@ Plan make_plan(const Product& product) {
   check_cublas(cublasLtMatmulPreferenceSetAttribute(raw, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                     &kWorkspaceBytes, sizeof(kWorkspaceBytes)),
                "cublasLtMatmulPreferenceSetAttribute", about);
+  const auto [of_a, of_b, of_result] = product.alignment;
+  for (const auto& [attribute, bytes] :
+       {std::pair(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, of_a),
+        std::pair(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, of_b),
+        std::pair(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, of_result),
+        std::pair(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, of_result)})
+    check_cublas(cublasLtMatmulPreferenceSetAttribute(raw, attribute, &bytes, sizeof(bytes)),
+                 "cublasLtMatmulPreferenceSetAttribute", about);
   int found = 0;
   check_cublas(cublasLtMatmulAlgoGetHeuristic(cublas_lt(), plan.matmul.get(), plan.a.get(),
                                               plan.b.get(), plan.result.get(), plan.result.get(),
                                               preference.get(), 1, &plan.algorithm, &found),
                "cublasLtMatmulAlgoGetHeuristic", about);
   check(found > 0, "linear: cuBLASLt has no algorithm for {}", about);
+  check_cublas(plan.algorithm.state, "cublasLtMatmulAlgoGetHeuristic: its choice", about);
   return plan;
 }
 
-void multiply(const Product& product, const void* a, const void* b, const void* bias,
-              void* result) {
+// The greatest power of two, up to cuBLASLt's 256, that divides the address.
+std::uint32_t alignment_of(const void* data) {
+  const auto address = reinterpret_cast<std::uintptr_t>(data);
+  return static_cast<std::uint32_t>(std::min<std::uintptr_t>(address & (~address + 1), 256));
+}
+
+void multiply(Product product, const void* a, const void* b, const void* bias, void* result) {
+  product.alignment = {alignment_of(a), alignment_of(b), alignment_of(result)};
   using Key = decltype(product.key());
   thread_local std::map<Key, Plan> plans;
   constexpr std::size_t kMostPlans = 1024;

@@ -6,6 +6,7 @@
 #include <cudnn.h>
 
 #include "kernels/conv2d.h"
+#include "kernels/graph.h"
 #include "kernels/linear.h"
 #include "kernels/memory.h"
 #include "kernels/transfer.h"
@@ -105,6 +106,38 @@ TEST_F(FailingCalls, Transfers) {
   expect_error([&] { start(); }, {"start_transfer", "being captured"});
 }
 
+TEST_F(FailingCalls, Captures) {
+  const auto capture = [&](const std::function<void()>& work) {
+    return kernels::capture(kGpu, work);
+  };
+  const auto refuse = [&](const char* call) {
+    answer(call, cudaErrorStreamCaptureInvalidated);
+    expect_error([&] { capture([] {}); }, {std::string(call) + ": ", "(cudaErrorStreamCapture"});
+    EXPECT_FALSE(kernels::capturing()) << call;
+    answer(call, cudaSuccess);
+  };
+  for (const char* call : {"cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiate",
+                           "cudaGraphLaunch"})
+    answer(call, cudaSuccess);
+  for (const char* call :
+       {"cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiate"})
+    refuse(call);
+  // A failure of the work ends the capture and is the one that is told.
+  const int ended = test::calls_of("cudaStreamEndCapture");
+  answer("cudaMemsetAsync", cudaErrorInvalidValue);
+  char bytes[8] = {};
+  expect_error([&] { capture([&] { kernels::zero(kGpu, bytes, 8); }); },
+               {"cudaMemsetAsync of 8 bytes"});
+  EXPECT_EQ(test::calls_of("cudaStreamEndCapture"), ended + 1);
+  EXPECT_FALSE(kernels::capturing());
+  expect_error([&] { capture([&] { kernels::copy_to_host(kGpu, bytes, bytes, 8); }); },
+               {"copy_to_host", "captur"});
+  const auto work = capture([] {});
+  work->replay();
+  answer("cudaGraphLaunch", cudaErrorLaunchFailure);
+  expect_error([&] { work->replay(); }, {"cudaGraphLaunch: ", "(cudaErrorLaunchFailure)"});
+}
+
 TEST_F(FailingCalls, Launches) {
   answer("cudaLaunchKernelExC", cudaErrorInvalidConfiguration);
   expect_error(
@@ -157,9 +190,9 @@ TEST_F(FailingCalls, EpiloguesThatCudnnHasNotGot) {
   answer("cudnnConvolutionForward", CUDNN_STATUS_SUCCESS);
   test::offer_algorithms(1);
   const char* const kFused = "cudnnConvolutionBiasActivationForward";
-  const auto run = [&](DType dtype, bool add) {
-    View x = view({1, 3, 5, 3});
-    View y = view({1, 2, 3, 1});
+  const auto run = [&](DType dtype, bool add, std::int64_t samples = 1) {
+    View x = view({samples, 3, 5, 3});
+    View y = view({samples, 2, 3, 1});
     x.dtype = y.dtype = dtype;
     kernels::conv2d_forward(kGpu, x, view({2, 3, 3, 3}), view({2}), Conv2dOptions{},
                             kernels::Conv2dEpilogue{.add = add, .relu = true}, y);
@@ -170,6 +203,7 @@ TEST_F(FailingCalls, EpiloguesThatCudnnHasNotGot) {
   run(DType::kBFloat16, true);
   EXPECT_EQ(test::calls_of(kFused), 3);
   EXPECT_EQ(test::calls_of("cudnnConvolutionForward"), 0);
+  EXPECT_EQ(test::nan_option_of_activation(), CUDNN_NOT_PROPAGATE_NAN) << "the only one fused";
   answer(kFused, CUDNN_STATUS_EXECUTION_FAILED);
   expect_error([&] { run(DType::kFloat32, false); },
                {"cudnnConvolutionBiasActivationForward", "input 1x3x5x3", "weight 2x3x3x3",
@@ -179,6 +213,17 @@ TEST_F(FailingCalls, EpiloguesThatCudnnHasNotGot) {
   run(DType::kFloat32, false);
   EXPECT_EQ(test::calls_of(kFused), 5);
   EXPECT_EQ(test::calls_of("cudnnConvolutionForward"), 2);
+  // Its reasons have codes of their own; and the workspace was sized for the convolution alone.
+  std::int64_t samples = 2;
+  for (const int reason :
+       {CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN, CUDNN_STATUS_NOT_SUPPORTED_LAYOUT,
+        CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT}) {
+    answer(kFused, reason);
+    run(DType::kFloat32, false, samples);
+    run(DType::kFloat32, false, samples++);
+  }
+  EXPECT_EQ(test::calls_of(kFused), 8);
+  EXPECT_EQ(test::calls_of("cudnnConvolutionForward"), 8);
 }
 
 TEST_F(FailingCalls, ProductsWithoutAnAlgorithm) {

@@ -16,6 +16,7 @@ namespace {
 std::map<std::string, int> answers;
 std::map<std::string, int> calls;
 int offered = 0;
+int nan_option = -1;
 
 std::optional<int> answer_of(const char* function) {
   ++calls[function];
@@ -47,6 +48,7 @@ constexpr auto kNothing = [] {};
 
 void answer(const std::string& function, int status) { answers[function] = status; }
 void offer_algorithms(int count) { offered = count; }
+int nan_option_of_activation() { return nan_option; }
 void forget_answers() {
   offered = 0;
   answers.clear();
@@ -57,6 +59,7 @@ int calls_of(const std::string& function) { return calls[function]; }
 }  // namespace concord::test
 
 using concord::test::kNothing;
+using concord::test::nan_option;
 using concord::test::offered;
 using concord::test::respond;
 
@@ -81,6 +84,22 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* 
   return respond(
       cudaStreamIsCapturing, "cudaStreamIsCapturing",
       [&] { *status = cudaStreamCaptureStatusActive; }, stream, status);
+}
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
+  return respond(cudaStreamBeginCapture, "cudaStreamBeginCapture", kNothing, stream, mode);
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  return respond(
+      cudaStreamEndCapture, "cudaStreamEndCapture", [&] { *graph = nullptr; }, stream, graph);
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
+                                 unsigned long long flags) {
+  return respond(
+      cudaGraphInstantiate, "cudaGraphInstantiate", [&] { *executable = nullptr; }, executable,
+      graph, flags);
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  return respond(cudaGraphLaunch, "cudaGraphLaunch", kNothing, executable, stream);
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   return respond(
@@ -180,6 +199,11 @@ cudnnStatus_t cudnnConvolutionBiasActivationForward(
     void* workspace, size_t workspace_bytes, const void* kept, const cudnnTensorDescriptor_t z,
     const void* z_data, const cudnnTensorDescriptor_t bias, const void* bias_data,
     const cudnnActivationDescriptor_t activation, const cudnnTensorDescriptor_t y, void* y_data) {
+  cudnnActivationMode_t mode = {};
+  cudnnNanPropagation_t option = {};
+  double ceiling = 0;
+  if (cudnnGetActivationDescriptor(activation, &mode, &option, &ceiling) == CUDNN_STATUS_SUCCESS)
+    nan_option = option;
   return respond(cudnnConvolutionBiasActivationForward, "cudnnConvolutionBiasActivationForward",
                  kNothing, handle, product, x, x_data, weight, weight_data, convolution, algorithm,
                  workspace, workspace_bytes, kept, z, z_data, bias, bias_data, activation, y,

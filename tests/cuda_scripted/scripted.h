@@ -12,6 +12,8 @@ namespace concord::test {
 void answer(const std::string& function, int status);
 // Scripted success of a ranking of cuDNN's algorithms finds so many, which need no workspace.
 void offer_algorithms(int count);
+// CUDNN_PROPAGATE_NAN or CUDNN_NOT_PROPAGATE_NAN, of the last activation that a call was given.
+int nan_option_of_activation();
 // As before the first answer().
 void forget_answers();
 // Calls of the function since then.

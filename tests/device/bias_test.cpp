@@ -24,7 +24,6 @@ TEST_P(Bias, OfAConvolution) {
     for (const DType dtype : test::dtypes_on(device())) {
       for (const MemoryFormat format : kFormats) {
         if (dtype == DType::kFloat64 && format != MemoryFormat::kPlain) continue;  // not on the CPU
-        if (dtype == DType::kBFloat16 && format == MemoryFormat::kPlain) continue;  // nobody asks
         const DType parameter = compute_dtype(dtype);
         const std::string what = shape.to_string() + " " + std::string(name_of(format));
         // What the device is given, in float64: the weight is rounded as images are.

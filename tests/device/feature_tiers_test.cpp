@@ -40,11 +40,12 @@ TEST_P(FeatureTiers, GiveTheSameBatches) {
 #if defined(CONCORD_SIMT)
 // What the choice says on stderr; the batches are checked on the way.
 std::string note_of_choice(const Stores& stores, Device device, std::size_t free_on_device,
-                           double pinned_mib) {
+                           double pinned_mib, double device_mib) {
   PairOrder order = {.batch_size = 4, .shuffle = true, .seed = 5};
   const auto expected = tool::read_pairs(stores.a, stores.b, order);
   order.device = device;
   order.memory.pinned_mib = pinned_mib;
+  order.memory.device_mib = device_mib;
   simt::set_available_memory(free_on_device);
   testing::internal::CaptureStderr();
   const auto pairs = tool::pairs_from_stores(stores.a, stores.b, order);
@@ -58,8 +59,8 @@ TEST(FeatureTierChoice, IsByWhatIsFree) {
   constexpr Device kCuda = {DeviceType::kCuda, 0};
   const Stores stores;
   const auto expect = [&](std::size_t free_on_device, double pinned_mib,
-                          const std::vector<std::string>& parts) {
-    const std::string note = note_of_choice(stores, kCuda, free_on_device, pinned_mib);
+                          const std::vector<std::string>& parts, double device_mib = -1) {
+    const std::string note = note_of_choice(stores, kCuda, free_on_device, pinned_mib, device_mib);
     for (const std::string& part : parts) EXPECT_NE(note.find(part), std::string::npos) << note;
   };
   expect(std::size_t{1} << 30, -1, {"lie in the memory of cuda:0"});
@@ -68,6 +69,11 @@ TEST(FeatureTierChoice, IsByWhatIsFree) {
   // Both stores take 27 rows of 60 + 40 floats, 10800 bytes.
   expect(0, 10799.0 / (1 << 20), {"read from their files"});
   expect(0, 10800.0 / (1 << 20), {"page-locked memory of the host"});
+  // What the device may give, whatever it has free.
+  constexpr std::size_t kMuch = std::size_t{1} << 30;
+  expect(kMuch, -1, {"page-locked memory of the host", "--device-memory is 0 MiB"}, 0);
+  expect(kMuch, 0, {"read from their files", "--device-memory is 0 MiB"}, 10799.0 / (1 << 20));
+  expect(kMuch, 0, {"lie in the memory of cuda:0"}, 10800.0 / (1 << 20));
   // The budget is the process', not a store's.
   PairOrder order = {.batch_size = 4, .device = kCuda};
   const auto held = tool::pinned_pairs(stores.a, stores.b, order);

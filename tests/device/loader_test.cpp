@@ -39,6 +39,9 @@ void expect_same_epochs(Loader& actual, Loader& expected, Device device) {
       EXPECT_EQ(one.number, other.number);
       EXPECT_EQ(one.indices, other.indices);
       EXPECT_EQ(one.labels.to_vector<std::int64_t>(), other.labels.to_vector<std::int64_t>());
+      EXPECT_EQ(one.device_labels.device(), device);
+      EXPECT_EQ(one.device_labels.to_vector<std::int64_t>(),
+                other.labels.to_vector<std::int64_t>());
       // To the bit.
       EXPECT_EQ(one.images.to_vector<float>(), other.images.to_vector<float>());
     }

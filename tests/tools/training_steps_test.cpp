@@ -29,6 +29,7 @@ TEST(TrainingSteps, OfAClassifierReportLossAndHits) {
     Batch batch;
     batch.images = random_tensor({7, 3, 32, 32}, number).to(DType::kFloat32);
     batch.labels = Tensor::of<std::int64_t>({7}, {0, 1, 2, 2, 1, 0, 1});
+    batch.device_labels = batch.labels;
     batch.number = static_cast<std::int64_t>(number);
     const Step result = step.run(batch);
     const Tensor logits = (*other)(batch.images);

@@ -44,6 +44,7 @@ std::unique_ptr<Classifier> classifier_of(const std::string& arch, const StepOpt
     result->batch.labels = Tensor::of({n}, labels);
   }
   result->batch.images = result->batch.images.to(options.device);
+  result->batch.device_labels = result->batch.labels.to(options.device);
   return result;
 }
 

@@ -111,7 +111,7 @@ Accuracy evaluate_classifier(Network& network, Loader& loader,
     stop_if_interrupted();
     const Tensor logits = network(batch.images);
     const std::int64_t count = logits.dim(0);
-    const Tensor loss = cross_entropy(logits, batch.labels.to(logits.device()));
+    const Tensor loss = cross_entropy(logits, batch.device_labels.to(logits.device()));
     const Hits hits = count_hits(logits, batch.labels);
     result.loss += loss.item() * static_cast<double>(count);
     result.top1 += static_cast<double>(hits.top1);

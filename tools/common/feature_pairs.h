@@ -35,8 +35,9 @@ class FeaturePairs {
   virtual std::string fingerprint() const = 0;
 };
 
-// Memory of the host for features from stores.
+// Memory for features from stores.
 struct FeatureMemory {
+  double device_mib = -1;  // of a GPU; negative: what leaves a training step half of what is free
   double read_ahead_mib = static_cast<double>(kReadAheadBytes >> 20);
   double pinned_mib = -1;  // negative: half of what the host has free
 };
@@ -53,17 +54,18 @@ struct PairOrder {
 void add_store_dtype_option(CommandLine& line, std::string& dtype);
 StoredDType stored_dtype_of_option(const std::string& dtype);
 
-// --read-ahead and --pinned-memory
+// --read-ahead, --device-memory and --pinned-memory
 void add_feature_memory_options(CommandLine& line, FeatureMemory& memory);
 
 // On the CPU batches are read ahead (data/feature_reader.h). For a CUDA device the features go, and
 // a note says where and why not further up,
-//   1. into the device's memory, where it holds both stores with room to spare (resident_pairs),
+//   1. into the device's memory, where --device-memory allows it and it holds both stores with
+//      room to spare (resident_pairs),
 //   2. else into page-locked memory of the host, where --pinned-memory allows it (pinned_pairs),
 //   3. else nowhere: they are read ahead from their files, and each batch is copied to the device
 //      while it computes on the one before.
 // The batches are the same to the bit. Throws when the two hold different numbers of images, or
-// different images by name, and for --pinned-memory on the CPU.
+// different images by name, and for --device-memory and --pinned-memory on the CPU.
 std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const FeatureStore& b,
                                                 const PairOrder& order);
 

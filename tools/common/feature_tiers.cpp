@@ -299,6 +299,10 @@ void add_feature_memory_options(CommandLine& line, FeatureMemory& memory) {
               "memory for batches of stored features that are read ahead, in MiB; never more, and "
               "the batch in use on top (with a GPU those being copied too); 0 = none",
               in_range(0, 1e7));
+  line.option("--device-memory", memory.device_mib,
+              "of a GPU, for all stored features, in MiB; where they need more --pinned-memory is "
+              "asked; 0 = none, -1 = as much as leaves half of what is free",
+              in_range(-1, 1e9));
   line.option(
       "--pinned-memory", memory.pinned_mib,
       "with a GPU that does not hold the stored features: page-locked memory of the host to "
@@ -310,9 +314,12 @@ void add_feature_memory_options(CommandLine& line, FeatureMemory& memory) {
 std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const FeatureStore& b,
                                                 const PairOrder& order) {
   if (order.device.type == DeviceType::kCpu) {
-    check_usage(order.memory.pinned_mib <= 0,
-                "--pinned-memory: needs a CUDA device, this run is on the CPU; its memory for "
-                "features is --read-ahead");
+    for (const auto& [name, mib] : {std::pair("--device-memory", order.memory.device_mib),
+                                    std::pair("--pinned-memory", order.memory.pinned_mib)})
+      check_usage(mib <= 0,
+                  "{}: needs a CUDA device, this run is on the CPU; its memory for features is "
+                  "--read-ahead",
+                  name);
     return read_pairs(a, b, order);
   }
   // A training step needs room beside them: its maps some ten times a batch, and weights.
@@ -322,8 +329,12 @@ std::unique_ptr<FeaturePairs> pairs_from_stores(const FeatureStore& a, const Fea
   const std::string device = name_of(order.device);
   const std::string what = fmt::format("features ({:.0f} MiB)", wanted / kMebibyte);
   std::string reason = fmt::format("{} has {:.0f} MiB free", device, available / kMebibyte);
-  if (available - wanted >=
-      std::max(available / 2, 16 * row * static_cast<double>(order.batch_size))) {
+  const double spare = std::max(available / 2, 16 * row * static_cast<double>(order.batch_size));
+  const bool fits = order.memory.device_mib < 0 ? available - wanted >= spare
+                                                : wanted <= order.memory.device_mib * kMebibyte;
+  if (order.memory.device_mib >= 0)
+    reason = fmt::format("--device-memory is {:.0f} MiB", order.memory.device_mib);
+  if (fits) {
     Attempt resident = attempt<ResidentPairs>(a, b, order);
     if (resident.pairs != nullptr) {
       note("{} lie in the memory of {}", what, device);

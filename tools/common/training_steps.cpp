@@ -48,8 +48,9 @@ class Unpacked {
 }  // namespace
 
 Tensor run_classifier(Network& network, const Tensor& images, const Tensor& labels) {
+  const Tensor truth =
+      labels.to(network.device());  // first, for it waits where they are the host's
   const Tensor logits = network(images);
-  const Tensor truth = labels.to(logits.device());
   const Tensor loss = cross_entropy(logits, truth);
   loss.backward();
   return packed({top_k(logits.detach(), 1).indices, truth, loss.to(DType::kFloat32)});
@@ -105,7 +106,7 @@ ClassifierStep::ClassifierStep(Network& network, bool graphs)
       }) {}
 
 Step ClassifierStep::run(const Batch& batch) {
-  Step step = read_classifier(step_.run({batch.images, batch.labels}).front());
+  Step step = read_classifier(step_.run({batch.images, batch.device_labels}).front());
   step.number = batch.number;
   return step;
 }
