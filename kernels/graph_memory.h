@@ -46,8 +46,9 @@ class GraphMemory {
   void* allocate(std::size_t bytes);
   bool owns(const void* data) const;
   // For release() of a device: whether the block is taken care of. One of the current memory goes
-  // back to it; any other that is released during a capture is kept until the captured work is
-  // gone, which may use it; and one of a finished capture stays where it is.
+  // back to it; any other that the capturing thread releases is kept until the captured work is
+  // gone, which may use it (what other threads release it must not use); and one of a finished
+  // capture stays where it is.
   static bool take_back(void* data, std::size_t bytes);
 
  private:
