@@ -98,6 +98,16 @@ Before before(const std::string& code, std::size_t at) {
   return result;
 }
 
+// Where the block that `from` stands in is closed; the end where it is in none.
+std::size_t end_of_block(const std::string& code, std::size_t from) {
+  int depth = 0;
+  for (std::size_t i = from; i < code.size(); ++i) {
+    depth += code[i] == '{' ? 1 : code[i] == '}' ? -1 : 0;
+    if (depth < 0) return i;
+  }
+  return code.size();
+}
+
 // The calls that nobody checks, as "name in line N".
 std::vector<std::string> unchecked_calls(const std::string& source) {
   const std::string code = without_text(source);
@@ -130,8 +140,11 @@ std::vector<std::string> unchecked_calls(const std::string& source) {
     if (std::regex_search(context.statement, variable, assignment)) {
       const std::regex check("(?:check_call|check_cudnn|check_cublas|fail_launch)\\s*\\(\\s*" +
                              variable[1].str() + "\\b");
-      if (std::regex_search(code.begin() + static_cast<std::ptrdiff_t>(close), code.end(), check))
-        continue;
+      // A variable that is only set here may be looked at in the block around this one.
+      std::size_t last = end_of_block(code, close);
+      const bool is_set_only = std::regex_match(context.statement, std::regex(R"(\s*\w+\s*=\s*)"));
+      if (is_set_only && last < code.size()) last = end_of_block(code, last + 1);
+      if (std::regex_search(code.substr(close, last - close), check)) continue;
     }
     problems.push_back(
         name + " in line " +
@@ -176,6 +189,16 @@ TEST(CheckedCalls, WhatIsFound) {
   EXPECT_EQ(unchecked_calls("cudaError_t e = cudaMalloc(&p, 3); check_call(e, \"\");"), Lines{});
   EXPECT_EQ(unchecked_calls("cudaError_t e = cudaMalloc(&p, 3); check_call(other, \"\");"),
             Lines{"cudaMalloc in line 1"});
+  EXPECT_EQ(
+      unchecked_calls("void f() { auto e = cudaMalloc(&p, 3); }\nvoid g() { check_call(e); }"),
+      Lines{"cudaMalloc in line 1"});
+  EXPECT_EQ(unchecked_calls("void f() { auto e = g(); if (b) { e = cudaMalloc(&p, 3); }\n"
+                            "check_call(e); }"),
+            Lines{});
+  EXPECT_EQ(unchecked_calls("void f() { if (b) { auto e = cudaMalloc(&p, 3); }\ncheck_call(e); }"),
+            Lines{"cudaMalloc in line 1"});
+  EXPECT_EQ(unchecked_calls("void f() { auto e = cudaMalloc(&p, 3); if (b) { check_call(e); } }"),
+            Lines{});
   EXPECT_EQ(unchecked_calls("if (cudaFuncGetName(&n, k) != cudaSuccess) n = 0;"), Lines{});
   EXPECT_EQ(unchecked_calls("if (ready) cudaFuncGetName(&n, k);"),
             Lines{"cudaFuncGetName in line 1"});
