@@ -195,11 +195,11 @@ TEST(WeightsFile, KnowsAFileByItsContent) {
   EXPECT_TRUE(copy(path_of("bare", "legacy")).contains("0.weight"));
   EXPECT_EQ(copy(path_of("checkpoint", "zip")).original("0.weight"), "module.0.module.weight");
   EXPECT_TRUE(copy(path_of("checkpoint", "zip")).metadata().empty());
-  // Headers of every length, such as begin like a pickle, are a safetensors file's.
-  for (std::size_t length = 0; length < 700; ++length) {
-    write_safetensors(folder / "s", {{"w", Tensor::zeros({1})}}, {{"m", std::string(length, 'x')}});
-    ASSERT_TRUE(WeightsFile(folder / "s").contains("w"));
-  }
+  // A safetensors header of 0x280 bytes begins as a pickle of protocol 2 does.
+  std::string header = R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  header.resize(0x280, ' ');
+  write_bytes(folder / "s", "\x80\x02\0\0\0\0\0\0"s + header + "\0\0\x80\x3F"s);
+  EXPECT_EQ(WeightsFile(folder / "s").tensor("w").to_vector<double>(), Doubles{1});
   write_bytes(folder / "text", "no weights, but some text");
   expect_error([&] { WeightsFile file(folder / "text"); }, {"not a safetensors file"});
   write_bytes(folder / "empty", "");
@@ -216,8 +216,9 @@ TEST(PytorchFile, TruncationAtEveryByte) {
   for (const std::string& form : kForms)
     for (const char* name : {"tensors", "checkpoint"}) {
       const std::string bytes = read_bytes(path_of(name, form));
-      for (std::size_t length = 0; length < bytes.size(); ++length) {
-        write_bytes(folder / "cut", bytes.substr(0, length));
+      write_bytes(folder / "cut", bytes);
+      for (std::size_t length = bytes.size(); length-- > 0;) {
+        std::filesystem::resize_file(folder / "cut", length);
         ASSERT_THROW(PytorchFile(folder / "cut"), Error) << name << form << " " << length;
       }
     }
@@ -231,7 +232,7 @@ TEST(PytorchFile, AnyByteMayBeWrong) {
     for (const char* name : {"tensors", "checkpoint"}) {
       const std::string bytes = read_bytes(path_of(name, form));
       int refused = 0;
-      for (int trial = 0; trial < 3000; ++trial) {
+      for (int trial = 0; trial < 1500; ++trial) {
         std::string broken = bytes;
         for (std::uint64_t count = 1 + numbers.below(8); count > 0; --count)
           broken[numbers.below(broken.size())] = static_cast<char>(numbers.below(256));
@@ -243,7 +244,7 @@ TEST(PytorchFile, AnyByteMayBeWrong) {
           ++refused;
         }
       }
-      EXPECT_GT(refused, 1000) << name << form << " seed " << test::kSeed;
+      EXPECT_GT(refused, 500) << name << form << " seed " << test::kSeed;
     }
 }
 
