@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "engine/safetensors.h"
 #include "engine/text.h"
+#include "engine/weights_file.h"
 
 namespace concord {
 namespace fs = std::filesystem;
@@ -21,7 +23,7 @@ void check_object(const char* what, const std::string& text) {
 }
 
 template <class Integer>
-Integer metadata_number(const SafetensorsFile& file, const char* key) {
+Integer metadata_number(const WeightsFile& file, const char* key) {
   const auto found = file.metadata().find(key);
   check(found != file.metadata().end(),
         "{}: not a checkpoint of a run: its metadata have no \"{}\"; weights alone are loaded by "
@@ -36,7 +38,7 @@ Integer metadata_number(const SafetensorsFile& file, const char* key) {
   return value;
 }
 
-std::string metadata_object(const SafetensorsFile& file, const char* key) {
+std::string metadata_object(const WeightsFile& file, const char* key) {
   const auto found = file.metadata().find(key);
   if (found == file.metadata().end()) return "{}";
   const auto json = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
@@ -44,7 +46,7 @@ std::string metadata_object(const SafetensorsFile& file, const char* key) {
   return found->second;
 }
 
-TrainingState state_of(const SafetensorsFile& file) {
+TrainingState state_of(const WeightsFile& file) {
   TrainingState state;
   state.epoch = metadata_number<std::int64_t>(file, "epoch");
   state.step = metadata_number<std::int64_t>(file, "step");
@@ -56,28 +58,12 @@ TrainingState state_of(const SafetensorsFile& file) {
 }
 
 // " (made by arch resnet18)", where the file says so.
-std::string made_by(const SafetensorsFile& file) {
+std::string made_by(const WeightsFile& file) {
   const auto found = file.metadata().find("configuration");
   if (found == file.metadata().end()) return "";
   const auto json = nlohmann::json::parse(found->second, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("arch") || !json["arch"].is_string()) return "";
   return fmt::format(" (made by arch {})", json["arch"].get<std::string>());
-}
-
-// `name` without its components "module".
-std::string without_module(std::string_view name) {
-  constexpr std::string_view kPart = "module.";
-  std::string result;
-  for (bool at_start = true; !name.empty();) {
-    if (at_start && name.starts_with(kPart)) {
-      name.remove_prefix(kPart.size());
-      continue;
-    }
-    at_start = name.front() == '.';
-    result += name.front();
-    name.remove_prefix(1);
-  }
-  return result;
 }
 
 bool may_be_missing(const std::string& name) {
@@ -91,24 +77,17 @@ struct Assignment {
 };
 
 // Checks the whole file against the module; changes nothing.
-std::vector<Assignment> plan(const SafetensorsFile& file, const Module& module) {
+std::vector<Assignment> plan(const WeightsFile& file, const Module& module) {
   const std::string path = file.path().string();
-  std::map<std::string, std::string> in_file;  // the module's name -> the file's
-  for (const std::string& name : file.names()) {
-    if (name.starts_with(kOptimizerPrefix)) continue;
-    const auto [entry, added] = in_file.emplace(without_module(name), name);
-    check(added, "{}: its tensors {} and {} stand for the same parameter", path, entry->second,
-          name);
-  }
   std::vector<std::string> names;
-  for (const auto& [name, original] : in_file) names.push_back(name);
+  for (const std::string& name : file.names())
+    if (!name.starts_with(kOptimizerPrefix)) names.push_back(name);
 
   std::vector<Assignment> assignments;
   std::set<std::string> known;
   for (const auto& [name, tensor] : module.named_state()) {
     known.insert(name);
-    const auto found = in_file.find(name);
-    if (found == in_file.end()) {
+    if (!file.contains(name)) {
       if (may_be_missing(name)) {
         assignments.push_back({tensor, {}});
         continue;
@@ -117,23 +96,23 @@ std::vector<Assignment> plan(const SafetensorsFile& file, const Module& module) 
            made_by(file), name, tensor.shape().to_string(), names.empty() ? "" : "; it has ",
            nearest_names(name, names));
     }
-    const Shape shape = file.shape(found->second);
+    const Shape shape = file.shape(name);
     check(shape == tensor.shape(),
           "{}{}: tensor {} is {} in the file and {} here; it fits another architecture or number "
           "of classes",
           path, made_by(file), name, shape.to_string(), tensor.shape().to_string());
-    const Tensor from = file.tensor(found->second);
+    const Tensor from = file.tensor(name);
     check(from.dtype() == tensor.dtype() ||
               (is_floating(from.dtype()) && is_floating(tensor.dtype())),
           "{}: tensor {} is {} in the file and {} here", path, name, name_of(from.dtype()),
           name_of(tensor.dtype()));
     assignments.push_back({tensor, from});
   }
-  for (const auto& [name, original] : in_file)
+  for (const std::string& name : names)
     check(known.contains(name),
           "{}{}: holds a tensor {} of shape {}, for which there is no place here; it fits another "
           "architecture",
-          path, made_by(file), original, file.shape(original).to_string());
+          path, made_by(file), file.original(name), file.shape(name).to_string());
   return assignments;
 }
 
@@ -166,14 +145,15 @@ void save_checkpoint(const fs::path& path, const Module& module, const Optimizer
                      {"configuration", state.configuration}});
 }
 
-void load_parameters(const fs::path& path, Module& module) {
-  const SafetensorsFile file(path);
+std::vector<std::string> load_parameters(const fs::path& path, Module& module) {
+  const WeightsFile file(path);
   std::vector<Assignment> assignments = plan(file, module);
   apply(assignments);
+  return file.notes();
 }
 
 TrainingState load_checkpoint(const fs::path& path, Module& module, Optimizer* optimizer) {
-  const SafetensorsFile file(path);
+  const WeightsFile file(path);
   TrainingState state = state_of(file);
   std::vector<Assignment> assignments = plan(file, module);
   if (optimizer != nullptr) {
@@ -191,6 +171,6 @@ TrainingState load_checkpoint(const fs::path& path, Module& module, Optimizer* o
   return state;
 }
 
-TrainingState read_training_state(const fs::path& path) { return state_of(SafetensorsFile(path)); }
+TrainingState read_training_state(const fs::path& path) { return state_of(WeightsFile(path)); }
 
 }  // namespace concord

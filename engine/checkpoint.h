@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "engine/module.h"
 #include "engine/optimizer.h"
@@ -26,13 +27,15 @@ struct TrainingState {
 void save_checkpoint(const std::filesystem::path& path, const Module& module,
                      const Optimizer* optimizer, const TrainingState& state);
 
-// Loads parameters and buffers into the module. Every tensor of the module must be in the file with
-// its shape and every one of the file (but optimizer/...) in the module: throws naming the first
-// that is not, in the module's order, with both shapes, and the "arch" of the file's configuration
-// where it has one. "module." is dropped from the file's names wherever it stands (PyTorch's
-// DataParallel puts it there); a batch norm's num_batches_tracked may be missing (PyTorch before
-// 0.4.1 had none) and is 0 then. Nothing is changed on failure.
-void load_parameters(const std::filesystem::path& path, Module& module);
+// Loads parameters and buffers into the module, from a file of save_checkpoint, any other
+// safetensors file, or one of torch.save (engine/weights_file.h). Every tensor of the module must
+// be in the file with its shape and every one of the file (but optimizer/...) in the module: throws
+// naming the first that is not, in the module's order, with both shapes, and the "arch" of the
+// file's configuration where it has one. "module." is dropped from the file's names wherever it
+// stands (PyTorch's DataParallel puts it there); a batch norm's num_batches_tracked may be missing
+// (PyTorch before 0.4.1 had none) and is 0 then. Nothing is changed on failure. Returns notes for
+// the user: what was converted or left out.
+std::vector<std::string> load_parameters(const std::filesystem::path& path, Module& module);
 
 // load_parameters, and the optimiser's state (where not null), for going on with a run. Throws
 // also when the file is not a checkpoint of a run or holds no state of this optimiser. Nothing is

@@ -1,8 +1,6 @@
 #include "engine/safetensors.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bit>
@@ -13,6 +11,8 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/half.h"
+#include "engine/mapped_file.h"
 #include "engine/safetensors_header.h"
 #include "engine/text.h"
 
@@ -74,24 +74,6 @@ class TemporaryFile {
   std::optional<Descriptor> file_;
   bool present_ = false;
 };
-
-// IEEE half precision: 1 sign, 5 exponent and 10 fraction bits.
-float half_to_float(std::uint16_t half) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000U) << 16;
-  const std::uint32_t exponent = (half >> 10) & 0x1FU;
-  const std::uint32_t fraction = half & 0x3FFU;
-  if (exponent == 0) {  // zero and subnormals: fraction * 2^-24
-    const float magnitude = static_cast<float>(fraction) * 0x1.0p-24F;
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000U | (fraction << 13));
-  return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
-}
-
-// The upper half of a float32.
-float bfloat_to_float(std::uint16_t bfloat) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bfloat) << 16);
-}
 
 template <class Convert>
 Tensor widened(const Shape& shape, const char* data, Convert convert) {
@@ -168,21 +150,12 @@ std::string space_left(const fs::path& path, std::uint64_t needed) {
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(const fs::path& path) : path_(path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  check(file.get() >= 0, "{}: cannot be read: {}", path.string(), std::strerror(errno));
-  struct stat status = {};
-  check(::fstat(file.get(), &status) == 0, "{}: cannot be read: {}", path.string(),
-        std::strerror(errno));
-  check(S_ISREG(status.st_mode), "{}: not a regular file; a safetensors file is expected",
-        path.string());
-  const std::uint64_t size = static_cast<std::uint64_t>(status.st_size);
+  const MappedFile mapped(path, "a safetensors file");
+  const std::uint64_t size = mapped.bytes().size();
   check(size >= 8, "{}: {} bytes are too few for a safetensors file", path.string(), size);
+  mapping_ = mapped.owner();
 
-  void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
-  check(mapped != MAP_FAILED, "{}: cannot be mapped: {}", path.string(), std::strerror(errno));
-  mapping_ = std::shared_ptr<void>(mapped, [size](void* data) { ::munmap(data, size); });
-
-  const char* bytes = static_cast<const char*>(mapped);
+  const char* bytes = mapped.bytes().data();
   std::uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, bytes, 8);
   check(header_bytes <= kSafetensorsHeaderLimit,

@@ -145,7 +145,7 @@ int main(int argc, char** argv) {
               "of training steps (default: 0.01 for classifiers, 1e-4 for Trans-Nets)", above(0));
   line.app().get_option("--lr")->default_str("");
   line.flag("--no-dropout", options.step.no_dropout, "dropout layers let everything pass");
-  line.option("--weights", options.step.weights, "of --step: parameters (safetensors)");
+  line.option("--weights", options.step.weights, "of --step: parameters (safetensors or PyTorch)");
   line.option("--inputs", options.step.inputs,
               "of --step: safetensors file with images and labels, or a and b");
   line.option("--images", options.step.images,

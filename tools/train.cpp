@@ -158,7 +158,7 @@ std::shared_ptr<Network> build(Options& options, const CommandLine& line,
   if (!options.weights.empty()) loaded_next.emplace();
   auto network = make_network(options.arch, static_cast<std::int64_t>(classes.size()), generator);
   loaded_next.reset();
-  if (!options.weights.empty()) load_parameters(options.weights, *network);
+  if (!options.weights.empty()) load_weights(options.weights, *network);
   network->to(options.device.place);
   if (options.freeze_batch_norm)
     for (const auto& [name, module] : network->named_modules())

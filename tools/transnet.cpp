@@ -10,6 +10,7 @@
 #include "tools/common/feature_pairs.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/progress.h"
+#include "tools/common/saved_configuration.h"
 #include "tools/common/tensor_stream.h"
 #include "tools/common/terminal.h"
 #include "tools/common/training.h"
@@ -222,7 +223,7 @@ void train_trans_net(Options& options, const CommandLine& line) {
         b[2], b[3], options.net.input_norm);
   random::Generator generator(options.run.seed);
   TransNet net(trans_net_options(options.net, a[1], b[1]), generator);
-  if (!options.weights.empty()) load_parameters(options.weights, net);
+  if (!options.weights.empty()) load_weights(options.weights, net);
   net.to(options.device.place);
 
   TrainingSetup setup;

@@ -6,6 +6,7 @@
 #include "tools/bench/step_kinds.h"
 #include "tools/common/options.h"
 #include "tools/common/program.h"
+#include "tools/common/saved_configuration.h"
 #include "tools/common/training_steps.h"
 
 namespace concord::bench {
@@ -24,7 +25,7 @@ std::unique_ptr<Classifier> classifier_of(const std::string& arch, const StepOpt
   if (!options.weights.empty()) loaded_next.emplace();
   result->network = make_network(arch, options.classes, result->generator);
   loaded_next.reset();
-  if (!options.weights.empty()) load_parameters(options.weights, *result->network);
+  if (!options.weights.empty()) tool::load_weights(options.weights, *result->network);
   result->network->to(options.device);
   if (options.no_dropout)
     for (const auto& [name, module] : result->network->named_modules())

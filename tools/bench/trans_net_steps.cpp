@@ -6,6 +6,7 @@
 #include "tools/bench/step_kinds.h"
 #include "tools/common/options.h"
 #include "tools/common/program.h"
+#include "tools/common/saved_configuration.h"
 #include "tools/common/training_steps.h"
 #include "tools/common/trans_net_file.h"
 
@@ -25,7 +26,7 @@ Translator translator_of(const std::string& maps, const StepOptions& options) {
   random::Generator generator(options.seed);
   result.net = std::make_unique<TransNet>(
       tool::trans_net_options(tool::TransNetChoice{}, shape[1], shape[1]), generator);
-  if (!options.weights.empty()) load_parameters(options.weights, *result.net);
+  if (!options.weights.empty()) tool::load_weights(options.weights, *result.net);
   result.net->to(options.device);
   result.batch.a = options.inputs.empty() ? random_maps(shape, options.seed, 1)
                                           : read_input(options.inputs, "a", 4);

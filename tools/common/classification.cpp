@@ -10,6 +10,7 @@
 #include "engine/layers.h"
 #include "engine/ops/loss.h"
 #include "engine/ops/top_k.h"
+#include "engine/weights_file.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/non_finite.h"
 #include "tools/common/progress.h"
@@ -18,10 +19,9 @@
 namespace concord::tool {
 namespace {
 
-std::int64_t classes_of(const SafetensorsFile& file) {
+std::int64_t classes_of(const WeightsFile& file) {
   for (const char* name : {"fc.weight", "classifier.6.weight"})
-    for (const std::string& prefix : {std::string(), std::string("module.")})
-      if (file.contains(prefix + name)) return file.shape(prefix + name)[0];
+    if (file.contains(name) && file.shape(name).rank() == 2) return file.shape(name)[0];
   fail("{}: has neither fc.weight nor classifier.6.weight, so it is no classifier of Concord's",
        file.path().string());
 }
@@ -37,7 +37,7 @@ SavedNetwork load_network(const std::string& weights, const std::string& arch) {
         "--arch",
         weights);
   std::int64_t classes = configuration.value("classes", std::int64_t{0});
-  if (classes == 0) classes = classes_of(SafetensorsFile(weights));
+  if (classes == 0) classes = classes_of(WeightsFile(weights));
   saved.class_names = configuration.value("class_names", std::vector<std::string>());
   saved.image_size = configuration.value("image_size", 0);
   saved.generator = std::make_shared<random::Generator>(0);
@@ -45,7 +45,7 @@ SavedNetwork load_network(const std::string& weights, const std::string& arch) {
     const UninitializedParameters loaded_next;
     saved.network = make_network(name, classes, *saved.generator);
   }
-  load_parameters(weights, *saved.network);
+  load_weights(weights, *saved.network);
   check_finite(weights, *saved.network);
   saved.network->set_training(false);
   return saved;

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
-#include "engine/safetensors.h"
+#include "engine/checkpoint.h"
+#include "engine/weights_file.h"
 #include "tools/common/run_directory.h"
+#include "tools/common/terminal.h"
 
 namespace concord::tool {
 
 nlohmann::json saved_configuration(const std::string& weights) {
-  const SafetensorsFile file(weights);
+  const WeightsFile file(weights);
   const auto text = file.metadata().find("configuration");
   if (text == file.metadata().end()) return nlohmann::json::object();
   nlohmann::json json = nlohmann::json::parse(text->second, nullptr, false);
@@ -28,6 +30,10 @@ nlohmann::json saved_configuration(const std::string& weights) {
     return value.is_array() && std::all_of(value.begin(), value.end(), is_text);
   });
   return json;
+}
+
+void load_weights(const std::string& weights, Module& module) {
+  for (const std::string& text : load_parameters(weights, module)) write_note(text);
 }
 
 }  // namespace concord::tool

@@ -1,14 +1,19 @@
 #pragma once
-// What a checkpoint says of the network in it.
+// What a checkpoint says of the network in it, and the network itself.
 
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "engine/module.h"
+
 namespace concord::tool {
 
-// The configuration object of a checkpoint; an empty object for a safetensors file that has none (a
-// state dict from elsewhere). Throws when the file cannot be read or arch, classes, image_size or
-// class_names are not of their kind.
+// The configuration object of a checkpoint; an empty object for a file that has none (a state dict
+// from elsewhere, a file of PyTorch). Throws when the file cannot be read or arch, classes,
+// image_size or class_names are not of their kind.
 nlohmann::json saved_configuration(const std::string& weights);
+
+// load_parameters (engine/checkpoint.h); what it notes is shown to the user.
+void load_weights(const std::string& weights, Module& module);
 
 }  // namespace concord::tool

@@ -4,6 +4,7 @@
 
 #include "engine/checkpoint.h"
 #include "engine/layers.h"
+#include "engine/weights_file.h"
 #include "tools/common/non_finite.h"
 #include "tools/common/saved_configuration.h"
 
@@ -42,7 +43,7 @@ TransNetOptions from_json(const nlohmann::json& json, const std::string& weights
 
 // What the tensors of a bare state dict tell.
 TransNetOptions infer(const std::string& weights, const TransNetChoice& choice) {
-  const SafetensorsFile file(weights);
+  const WeightsFile file(weights);
   const auto name_of = [](std::int64_t i) { return fmt::format("linearLayers_conv.{}.weight", i); };
   TransNetOptions options;
   options.orders = 0;
@@ -130,7 +131,7 @@ SavedTransNet load_trans_net(const std::string& weights, const TransNetChoice& c
     const UninitializedParameters loaded_next;
     saved.net = std::make_unique<TransNet>(options, generator);
   }
-  load_parameters(weights, *saved.net);
+  load_weights(weights, *saved.net);
   check_finite(weights, *saved.net);
   saved.net->set_training(false);
   return saved;

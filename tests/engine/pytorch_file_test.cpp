@@ -1,0 +1,418 @@
+// Files that tests/engine/pytorch/make_files.py wrote with PyTorch, and hostile ones.
+
+#include "engine/pytorch_file.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "engine/checkpoint.h"
+#include "engine/layers.h"
+#include "engine/weights_file.h"
+#include "tests/expect_error.h"
+#include "tests/gradient_check.h"
+#include "tests/temporary_folder.h"
+
+namespace concord {
+namespace {
+
+using test::expect_error;
+using test::read_bytes;
+using test::TemporaryFolder;
+using test::write_bytes;
+using namespace std::string_literals;
+
+using Doubles = std::vector<double>;
+const std::vector<std::string> kForms = {"zip", "legacy"};
+
+std::filesystem::path path_of(const std::string& name, const std::string& form) {
+  return std::filesystem::path(CONCORD_SOURCE_DIR) / "tests/engine/pytorch" /
+         (name + "." + form + ".pt");
+}
+
+bool has_note(const std::vector<std::string>& notes, const std::string& part) {
+  return std::any_of(notes.begin(), notes.end(),
+                     [&](const std::string& note) { return note.find(part) != std::string::npos; });
+}
+
+TEST(PytorchFile, EveryDtypeAndLayout) {
+  for (const std::string& form : kForms) {
+    SCOPED_TRACE(form);
+    const PytorchFile file(path_of("tensors", form));
+    const auto expect = [&](const char* name, const Shape& shape, DType dtype,
+                            const Doubles& values) {
+      const Tensor tensor = file.tensor(name);
+      EXPECT_EQ(tensor.shape(), shape) << name;
+      EXPECT_EQ(tensor.dtype(), dtype) << name;
+      EXPECT_EQ(tensor.to_vector<double>(), values) << name;
+    };
+    EXPECT_EQ(file.names().size(), 24U);
+    // 1e-3 as each dtype has it.
+    const std::vector<std::pair<const char*, double>> floats = {
+        {"float64", static_cast<double>(1e-3F)},
+        {"float32", static_cast<double>(1e-3F)},
+        {"float16", 0x1.064p-10},
+        {"bfloat16", 0x1.06p-10}};
+    for (const auto& [name, last] : floats)
+      expect(name, {2, 2}, DType::kFloat32, {0.5, -1.25, 3, last});
+    for (const char* name : {"int64", "int32", "int16", "int8"})
+      expect(name, {3}, DType::kInt64, {-5, 0, 100});
+    for (const char* name : {"uint8", "uint16", "uint32"})
+      expect(name, {3}, DType::kInt64, {0, 7, 200});
+    expect("bool", {3}, DType::kInt64, {1, 0, 1});
+    expect("scalar", {}, DType::kFloat32, {2.5});
+    expect("empty", {3, 0}, DType::kFloat32, {});
+    expect("base", {12}, DType::kFloat32, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+    expect("view", {2, 3}, DType::kFloat32, {4, 5, 6, 7, 8, 9});
+    expect("transposed", {4, 3}, DType::kFloat32, {0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11});
+    expect("strided", {3}, DType::kFloat32, {1, 6, 11});
+    expect("expanded", {2, 3}, DType::kFloat32, {2, 2, 2, 2, 2, 2});
+    expect("permuted_half", {3, 1, 2}, DType::kFloat32, {0, 3, 1, 4, 2, 5});
+    expect("parameter", {2}, DType::kFloat32, {1, 2});
+    expect("attributed", {1}, DType::kFloat32, {3});
+    const auto special = file.tensor("special").to_vector<float>();
+    EXPECT_TRUE(std::isnan(special[0]));
+    EXPECT_EQ(special[1], std::numeric_limits<float>::infinity());
+    EXPECT_TRUE(std::signbit(special[2]));
+    EXPECT_EQ(special[3], 1e-45F);
+    const auto half = file.tensor("half_special").to_vector<float>();
+    EXPECT_TRUE(std::isnan(half[0]));
+    EXPECT_EQ(half[1], -std::numeric_limits<float>::infinity());
+    EXPECT_EQ(half[2], 0x1p-24F);
+    EXPECT_EQ(half[3], 65504.0F);
+
+    EXPECT_EQ(file.dtype("bfloat16"), "bfloat16");
+    EXPECT_TRUE(
+        has_note(file.notes(), "3 of its tensors are float16 and were converted to float32"));
+    EXPECT_TRUE(has_note(file.notes(), "1 of its tensors is float64 and was converted to float32"));
+    EXPECT_TRUE(has_note(file.notes(), "1 of its tensors is int32 and was converted to int64"));
+    EXPECT_FALSE(has_note(file.notes(), "is float32"));
+    EXPECT_EQ(file.notes().size(), 10U);
+    expect_error([&] { file.tensor("vieww"); }, {"no tensor vieww", "near it are view"});
+  }
+}
+
+TEST(PytorchFile, TheTensorOutlivesTheFile) {
+  Tensor base;
+  {
+    const PytorchFile file(path_of("tensors", "zip"));
+    base = file.tensor("base");
+    EXPECT_TRUE(file.tensor("base").to_vector<double>() == base.to_vector<double>());
+  }
+  EXPECT_EQ(base.to_vector<double>()[11], 11);
+}
+
+// The network of make_files.py.
+std::shared_ptr<Sequential> network(random::Generator& generator) {
+  const Conv2dLayer conv = {
+      .in_channels = 3, .out_channels = 2, .kernel = {3, 3}, .options = {.padding = {1, 1}}};
+  return std::make_shared<Sequential>(std::vector<ModulePtr>{
+      std::make_shared<Conv2d>(conv, generator),
+      std::make_shared<BatchNorm2d>(BatchNorm2dLayer{.channels = 2}), std::make_shared<ReLU>(),
+      std::make_shared<Dropout>(0.3, generator), std::make_shared<Flatten>(),
+      std::make_shared<Linear>(40, 5, generator)});
+}
+
+TEST(PytorchFile, AnyFormOfCheckpointLoads) {
+  // In state_dict()'s order.
+  const std::vector<std::string> names = {"0.weight",
+                                          "0.bias",
+                                          "1.weight",
+                                          "1.bias",
+                                          "1.running_mean",
+                                          "1.running_var",
+                                          "1.num_batches_tracked",
+                                          "5.weight",
+                                          "5.bias"};
+  for (const char* name : {"bare", "checkpoint", "protocol4"})
+    for (const std::string& form : kForms) {
+      SCOPED_TRACE(path_of(name, form).string());
+      random::Generator generator(3);
+      const auto net = network(generator);
+      const std::vector<std::string> notes = load_parameters(path_of(name, form), *net);
+      EXPECT_EQ(has_note(notes, "8 of its tensors are float16"), name == "protocol4"s);
+      EXPECT_EQ(notes.size(), name == "protocol4"s ? 1U : 0U);
+      std::size_t seen = 0;
+      for (const auto& [parameter, tensor] : net->named_state()) {
+        const auto k = std::find(names.begin(), names.end(), parameter) - names.begin();
+        ASSERT_LT(k, 9) << parameter;
+        const Doubles values = tensor.to_vector<double>();
+        for (std::size_t i = 0; i < values.size(); ++i)
+          ASSERT_EQ(values[i],
+                    k == 6 ? 7 : static_cast<double>(i % 17) / 8 + static_cast<double>(k) / 4)
+              << parameter << " " << i;
+        ++seen;
+      }
+      EXPECT_EQ(seen, names.size());
+    }
+}
+
+TEST(PytorchFile, MisfitsAreNamedAsForOtherFiles) {
+  random::Generator generator(3);
+  auto other = std::make_shared<Sequential>(
+      std::vector<ModulePtr>{std::make_shared<Linear>(4, 5, generator)});
+  for (const std::string& form : kForms) {
+    expect_error([&] { load_parameters(path_of("bare", form), *other); },
+                 {path_of("bare", form).string(), "0.weight is 2x3x3x3 in the file and 5x4 here"});
+    expect_error([&] { read_training_state(path_of("bare", form)); },
+                 {"not a checkpoint of a run"});
+  }
+}
+
+TEST(PytorchFile, TheStateDictIsFoundOrTheAmbiguityNamed) {
+  for (const std::string& form : kForms) {
+    SCOPED_TRACE(form);
+    const auto refused = [&](const char* name, std::vector<std::string> parts) {
+      parts.push_back(path_of(name, form).string());
+      expect_error([&] { PytorchFile file(path_of(name, form)); }, parts);
+    };
+    refused("two", {"several state dicts", "generator, discriminator"});
+    refused("no_tensors", {"no state dict", "epoch, args"});
+    refused("tensor", {"no state dict", "a tensor"});
+    const PytorchFile average(path_of("average", form));
+    EXPECT_EQ(average.tensor("w").to_vector<double>(), Doubles{1});
+    EXPECT_TRUE(has_note(average.notes(), "state_dict, state_dict_ema"));
+    EXPECT_EQ(PytorchFile(path_of("nested", form)).tensor("w").to_vector<double>(), Doubles{1});
+    const PytorchFile mixed(path_of("mixed", form));
+    EXPECT_EQ(mixed.names(), std::vector<std::string>{"w"});
+    EXPECT_TRUE(has_note(mixed.notes(), "epoch, lr"));
+    const PytorchFile complex(path_of("complex", form));
+    EXPECT_EQ(complex.tensor("w").to_vector<double>(), Doubles{1});
+    expect_error([&] { complex.tensor("z"); }, {"z is complex64"});
+  }
+  expect_error([] { PytorchFile file(path_of("whole_network", "zip")); },
+               {"torch.nn.modules.container.Sequential", "could run code", "state_dict()"});
+}
+
+TEST(WeightsFile, KnowsAFileByItsContent) {
+  const TemporaryFolder folder;
+  const auto copy = [&](const std::filesystem::path& from) {
+    write_bytes(folder / "weights", read_bytes(from));
+    return WeightsFile(folder / "weights");
+  };
+  EXPECT_TRUE(copy(path_of("bare", "zip")).contains("0.weight"));
+  EXPECT_TRUE(copy(path_of("bare", "legacy")).contains("0.weight"));
+  EXPECT_EQ(copy(path_of("checkpoint", "zip")).original("0.weight"), "module.0.module.weight");
+  EXPECT_TRUE(copy(path_of("checkpoint", "zip")).metadata().empty());
+  // A safetensors header of 0x280 bytes begins as a pickle of protocol 2 does.
+  std::string header = R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  header.resize(0x280, ' ');
+  write_bytes(folder / "s", "\x80\x02\0\0\0\0\0\0"s + header + "\0\0\x80\x3F"s);
+  EXPECT_EQ(WeightsFile(folder / "s").tensor("w").to_vector<double>(), Doubles{1});
+  write_bytes(folder / "text", "no weights, but some text");
+  expect_error([&] { WeightsFile file(folder / "text"); }, {"not a safetensors file"});
+  write_bytes(folder / "empty", "");
+  expect_error([&] { WeightsFile file(folder / "empty"); }, {"0 bytes"});
+  write_bytes(folder / "tar",
+              "sys_info" + std::string(249, '\0') + "ustar" + std::string(300, '\0'));
+  expect_error([&] { WeightsFile file(folder / "tar"); }, {"tar form", "save it again"});
+}
+
+// --- damaged and hostile files ---
+
+TEST(PytorchFile, TruncationAtEveryByte) {
+  const TemporaryFolder folder;
+  for (const std::string& form : kForms)
+    for (const char* name : {"tensors", "checkpoint"}) {
+      const std::string bytes = read_bytes(path_of(name, form));
+      write_bytes(folder / "cut", bytes);
+      for (std::size_t length = bytes.size(); length-- > 0;) {
+        std::filesystem::resize_file(folder / "cut", length);
+        ASSERT_THROW(PytorchFile(folder / "cut"), Error) << name << form << " " << length;
+      }
+    }
+}
+
+// Whatever a byte turns into, the file is read or refused; nothing else happens.
+TEST(PytorchFile, AnyByteMayBeWrong) {
+  const TemporaryFolder folder;
+  random::Stream numbers(test::kSeed, 1);
+  for (const std::string& form : kForms)
+    for (const char* name : {"tensors", "checkpoint"}) {
+      const std::string bytes = read_bytes(path_of(name, form));
+      int refused = 0;
+      for (int trial = 0; trial < 1500; ++trial) {
+        std::string broken = bytes;
+        for (std::uint64_t count = 1 + numbers.below(8); count > 0; --count)
+          broken[numbers.below(broken.size())] = static_cast<char>(numbers.below(256));
+        write_bytes(folder / "broken", broken);
+        try {
+          const WeightsFile file(folder / "broken");
+          for (const std::string& tensor : file.names()) file.tensor(tensor).to_vector<double>();
+        } catch (const Error&) {
+          ++refused;
+        }
+      }
+      EXPECT_GT(refused, 500) << name << form << " seed " << test::kSeed;
+    }
+}
+
+// A legacy file around an object's pickle, with one storage "0".
+struct LegacyFile {
+  std::string little = "\x88";  // True
+  std::string type = "ctorch\nFloatStorage\n";
+  std::string count = "K\x04";
+  std::string view = "N";
+  std::string offset = "K\0"s;
+  std::string size = "K\2K\2\x86";
+  std::string stride = "K\2K\1\x86";
+  std::string more;  // arguments after the stride
+  std::string keys =
+      "](\x8c\x01\x30"
+      "e";
+  std::uint64_t stored_count = 4;
+  std::string data = std::string(16, '\0');
+
+  std::string tensor() const {
+    return "ctorch._utils\n_rebuild_tensor_v2\n((\x8c\x07storage" + type + "\x8c\x01\x30\x8c\x03" +
+           "cpu" + count + view + "tQ" + offset + size + stride + (more.empty() ? "\x89}" : more) +
+           "tR";
+  }
+  std::string bytes(const std::string& object) const {
+    std::string stored(8, '\0');
+    std::memcpy(stored.data(), &stored_count, 8);
+    return "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}"s +
+           "\x8c\x0dlittle_endian" + little + "s.\x80\x02" + object + ".\x80\x02" + keys + "." +
+           stored + data;
+  }
+  std::string bytes() const { return bytes("}\x8c\x01w" + tensor() + "s"); }
+};
+
+class Hostile : public ::testing::Test {
+ protected:
+  void expect_refused(const std::string& bytes, const std::vector<std::string>& parts) {
+    write_bytes(folder_ / "bad", bytes);
+    std::vector<std::string> all = parts;
+    all.push_back((folder_ / "bad").string());
+    expect_error([&] { PytorchFile file(folder_ / "bad"); }, all);
+  }
+  Tensor read(const LegacyFile& file) {
+    write_bytes(folder_ / "good", file.bytes());
+    return PytorchFile(folder_ / "good").tensor("w");
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(Hostile, TheFileThatTheOthersChangeIsSound) {
+  LegacyFile file;
+  const float one = 1;
+  std::memcpy(file.data.data() + 8, &one, 4);
+  EXPECT_EQ(read(file).to_vector<double>(), (Doubles{0, 0, 1, 0}));
+  // A view of elements 2 and 3 of the storage, as old files have it.
+  file.view = "\x8c\x01vK\2K\2\x87";
+  file.size = "K\2\x85";
+  file.stride = "K\1\x85";
+  EXPECT_EQ(read(file).to_vector<double>(), (Doubles{1, 0}));
+  // The stride of a single element is any number.
+  file = LegacyFile();
+  file.size = "K\1K\2\x86";
+  file.stride = "\x8a\x08\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7FK\1\x86";
+  EXPECT_EQ(read(file).shape(), Shape({1, 2}));
+}
+
+TEST_F(Hostile, TensorsBeyondTheirStorage) {
+  const std::string most = "\x8a\x08\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F";
+  const auto with = [](auto change) {
+    LegacyFile file;
+    change(file);
+    return file.bytes();
+  };
+  expect_refused(with([](auto& f) { f.offset = "K\1"; }), {"tensor w", "element 4", "has 4"});
+  expect_refused(with([](auto& f) { f.offset = "J\xFF\xFF\xFF\xFF"; }), {"storage offset is -1"});
+  expect_refused(with([&](auto& f) { f.offset = most; }), {"passes the end"});
+  expect_refused(with([&](auto& f) { f.stride = most + "K\1\x86"; }), {"passes the end"});
+  expect_refused(with([&](auto& f) { f.size = most + most + "\x86"; }), {"tensor w"});
+  expect_refused(with([](auto& f) { f.stride = "J\xFF\xFF\xFF\xFFK\1\x86"; }), {"stride is -1"});
+  expect_refused(with([](auto& f) { f.stride = "K\1\x85"; }), {"2 sizes and 1 strides"});
+  expect_refused(with([](auto& f) { f.size = "K\2"; }), {"a tuple is expected"});
+  expect_refused(with([](auto& f) { f.size = "(K\1K\1K\1K\1K\1K\1K\1t"; }), {"7 axes"});
+  expect_refused(with([](auto& f) { f.view = "\x8c\x01vK\2K\3\x87"; }), {"passes the end"});
+  expect_refused(with([](auto& f) { f.view = "\x8c\x01vK\1K\2\x87"; }), {"which has 3"});
+  expect_refused(with([](auto& f) {
+                   f.more =
+                       "\x89}}\x8c\x04"
+                       "conj\x88s";
+                 }),
+                 {"conjugated"});
+  expect_refused(with([](auto& f) { f.more = "\x89}}}"; }), {"arguments"});
+  // An expanded tensor of 2^40 elements is refused when it is asked for.
+  LegacyFile file;
+  file.size = "\x8a\x06\x00\x00\x00\x00\x00\x01\x85"s;
+  file.stride = "K\0\x85"s;
+  expect_error([&] { read(file); }, {"w of shape 1099511627776", "tensor.clone()"});
+}
+
+TEST_F(Hostile, StoragesThatDoNotFit) {
+  const auto with = [](auto change) {
+    LegacyFile file;
+    change(file);
+    return file.bytes();
+  };
+  expect_refused(with([](auto& f) { f.stored_count = 5; }), {"5 elements, 4 are expected"});
+  expect_refused(with([](auto& f) { f.data.pop_back(); }), {"16 bytes, 15 are left"});
+  expect_refused(with([](auto& f) {
+                   f.count = "\x8a\x08\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F";
+                   f.stored_count = std::numeric_limits<std::int64_t>::max();
+                 }),
+                 {"more than any file"});
+  expect_refused(with([](auto& f) { f.count = "J\xFF\xFF\xFF\xFF"; }), {"refers to a storage"});
+  expect_refused(with([](auto& f) { f.type = "ctorch\nfloat32\n"; }), {"type float32"});
+  expect_refused(with([](auto& f) { f.keys = "]"; }), {"storage 0 is missing"});
+  expect_refused(with([](auto& f) {
+                   f.keys =
+                       "](\x8c\x01\x31"
+                       "e";
+                 }),
+                 {"no tensor refers to"});
+  expect_refused(with([](auto& f) {
+                   f.keys =
+                       "](\x8c\x01\x30\x8c\x01\x30"
+                       "e";
+                 }),
+                 {"twice"});
+  expect_refused(with([](auto& f) { f.keys = "N"; }), {"list of storages is None"});
+  LegacyFile half;
+  half.type = "ctorch\nHalfStorage\n";
+  LegacyFile file;
+  expect_refused(file.bytes("}\x8c\x01v" + half.tensor() + "s\x8c\x01w" + file.tensor() + "s"),
+                 {"described in two ways"});
+  expect_refused(file.bytes("}\x8c\x01w" + file.tensor() + "s\x8c\x01w" + file.tensor() + "s"),
+                 {"tensor w twice"});
+  // A missing member of a zip: its name is changed in the directory and in its own header.
+  std::string zip = read_bytes(path_of("bare", "zip"));
+  for (std::size_t at = zip.find("/data/1"); at != std::string::npos; at = zip.find("/data/1"))
+    zip.replace(at, 7, "/data/x");
+  expect_refused(zip, {"no member", "/data/1"});
+}
+
+TEST_F(Hostile, ForeignFiles) {
+  LegacyFile file;
+  file.little = "\x89";
+  expect_refused(file.bytes(), {"big-endian"});
+  file.little = "N";
+  expect_refused(file.bytes(), {"byte order"});
+  expect_refused("\x80\x04K\1.", {"magic number"});
+  expect_refused(LegacyFile().bytes("cos\nsystem\n\x8c\x04"
+                                    "true\x85R"),
+                 {"os.system", "could run code"});
+  std::string zip = read_bytes(path_of("two", "zip"));
+  zip.replace(zip.find("little"), 6, "big...");
+  expect_refused(zip, {"byte order", "big..."});
+  zip = read_bytes(path_of("two", "zip"));
+  for (std::size_t at = zip.find("PK\1\2"); at != std::string::npos;
+       at = zip.find("PK\1\2", at + 1))
+    zip[at + 10] = 8;  // deflated
+  expect_refused(zip, {"compressed", "zip -0"});
+  for (std::size_t at = zip.find("PK\1\2"); at != std::string::npos;
+       at = zip.find("PK\1\2", at + 1))
+    zip[at + 8] = 1;
+  expect_refused(zip, {"encrypted"});
+  zip = read_bytes(path_of("two", "zip"));
+  for (std::size_t at = zip.find("data.pkl"); at != std::string::npos; at = zip.find("data.pkl"))
+    zip.replace(at, 8, "data.txt");
+  expect_refused(zip, {"without data.pkl"});
+}
+
+}  // namespace
+}  // namespace concord
