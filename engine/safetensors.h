@@ -30,6 +30,8 @@ class SafetensorsFile {
   // be read only. Throws for an unknown name (naming those near it) or another dtype.
   Tensor tensor(const std::string& name) const;
   Shape shape(const std::string& name) const;
+  // The dtype in the file, as the format names it: "F32", "F16", "I64", ...
+  const std::string& dtype(const std::string& name) const { return entry(name).dtype; }
 
  private:
   struct Entry {
@@ -47,11 +49,11 @@ class SafetensorsFile {
   std::map<std::string, Entry> tensors_;
 };
 
-// Writes plain copies of the tensors (dtypes F32, F64, I64, U8), in the order given: to a temporary
-// file beside `path`, synced, then renamed over it, so that a reader or a crash never sees half a
-// file. Throws naming the file, the cause and (disk full) the bytes needed; the temporary is
-// removed. Throws before writing for a name that is empty, given twice, "__metadata__" or not
-// UTF-8.
+// Writes plain copies of the tensors (dtypes F32, F64, BF16, I64, U8), in the order given: to a
+// temporary file beside `path`, synced, then renamed over it, so that a reader or a crash never
+// sees half a file. Throws naming the file, the cause and (disk full) the bytes needed; the
+// temporary is removed. Throws before writing for a name that is empty, given twice, "__metadata__"
+// or not UTF-8.
 void write_safetensors(const std::filesystem::path& path, const std::vector<Named<Tensor>>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

@@ -72,6 +72,11 @@ Tensor WeightsFile::tensor(const std::string& name) const {
   return std::visit([&](const auto& file) { return file.tensor(original(name)); }, file_);
 }
 
+std::string WeightsFile::dtype(const std::string& name) const {
+  return std::visit([&](const auto& file) { return std::string(file.dtype(original(name))); },
+                    file_);
+}
+
 Shape WeightsFile::shape(const std::string& name) const {
   return std::visit([&](const auto& file) { return file.shape(original(name)); }, file_);
 }

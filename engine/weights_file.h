@@ -29,6 +29,8 @@ class WeightsFile {
   // The following throw for an unknown name, naming those near it.
   Tensor tensor(const std::string& name) const;
   Shape shape(const std::string& name) const;
+  // The dtype in the file, as its format names it: "float16", or in safetensors "F16".
+  std::string dtype(const std::string& name) const;
   // The name in the file.
   const std::string& original(const std::string& name) const;
   // What was done to the contents on the way in (PytorchFile::notes).

@@ -44,8 +44,7 @@ void inspect(const WeightsFile& file) {
   for (const std::string& name : file.names()) {
     stop_if_interrupted();
     const Tensor tensor = file.tensor(name);
-    std::vector<std::string> cells = {name, tensor.shape().to_string(),
-                                      std::string(name_of(tensor.dtype()))};
+    std::vector<std::string> cells = {name, tensor.shape().to_string(), file.dtype(name)};
     for (std::string& cell : statistics(tensor)) cells.push_back(std::move(cell));
     table.row(std::move(cells));
     total += tensor.numel();
@@ -87,7 +86,7 @@ int main(int argc, char** argv) {
                   "tensor.",
        .footnote = "No code of a PyTorch file is run. Of a checkpoint the state dict is taken, "
                    "without \"module.\" in its\nnames. Floats become float32, whole numbers int64; "
-                   "the dtypes listed are these. Every program\nthat takes --weights takes "
+                   "the dtypes listed are the file's. Every program\nthat takes --weights takes "
                    "PyTorch's files as they are."});
   line.option("in", options.in, "file of weights")->required();
   line.option("out", options.out, "safetensors file to write");

@@ -269,6 +269,7 @@ TEST(SafetensorsWriter, RoundTripOfEveryDtypeAndFormat) {
                      {"long", Tensor::of<std::int64_t>({1, 2}, {-1, 1LL << 60})},
                      {"nan", Tensor::of<float>({3}, {nan, -0.0F, 1e-45F})},
                      {"ü \"\\\n", Tensor::of<std::uint8_t>({2}, {0, 255})},
+                     {"half", Tensor::of<float>({2}, {1.5F, -3.1F}).to(DType::kBFloat16)},
                      {"scalar", Tensor::full({}, 3)},
                      {"empty", Tensor::zeros({3, 0})}},
                     {{"key", "value"}});
@@ -281,6 +282,9 @@ TEST(SafetensorsWriter, RoundTripOfEveryDtypeAndFormat) {
   EXPECT_TRUE(std::isnan(file.tensor("nan").to_vector<float>()[0]));
   EXPECT_EQ(file.tensor("nan").to_vector<float>()[2], 1e-45F);
   EXPECT_EQ(file.tensor("ü \"\\\n").to_vector<double>(), (std::vector<double>{0, 255}));
+  EXPECT_EQ(file.dtype("half"), "BF16");
+  EXPECT_EQ(file.tensor("half").to_vector<float>(),
+            (std::vector<float>{1.5F, static_cast<float>(BFloat16(-3.1F))}));
   EXPECT_EQ(file.shape("scalar"), Shape());
   EXPECT_EQ(file.shape("empty"), Shape({3, 0}));
   EXPECT_EQ(folder.listing(), std::vector<std::string>{"a"}) << "no temporary file is left";

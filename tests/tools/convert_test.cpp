@@ -46,7 +46,8 @@ TEST(Convert, Inspects) {
   };
   for (const char* part : {"4x3", "float32", " 11", " 5.5"})
     expect_contains(row("transposed"), part);
-  for (const char* part : {"int64", " -5", " 100", " 31.6667"}) expect_contains(row("int8"), part);
+  for (const char* part : {" int8 ", " -5", " 100", " 31.6667"}) expect_contains(row("int8"), part);
+  expect_contains(row("bfloat16"), " bfloat16 ");
   EXPECT_EQ(row("special").back(), '1') << "one NaN";
 }
 
