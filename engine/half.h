@@ -1,5 +1,5 @@
 #pragma once
-// The 16-bit floats of files, as float32; both exact.
+// IEEE's 16-bit floats of files as float32, exactly. (bfloat16 is kernels/bfloat16.h.)
 
 #include <bit>
 #include <cstdint>
@@ -17,11 +17,6 @@ inline float half_to_float(std::uint16_t half) {
   }
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000U | (fraction << 13));
   return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
-}
-
-// The upper half of a float32.
-inline float bfloat_to_float(std::uint16_t bfloat) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bfloat) << 16);
 }
 
 }  // namespace concord

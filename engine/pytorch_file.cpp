@@ -606,7 +606,7 @@ Tensor PytorchFile::tensor(const std::string& name) const {
       copy(std::uint16_t{0}, 0.0F, half_to_float);
       break;
     case kBFloat16:
-      copy(std::uint16_t{0}, 0.0F, bfloat_to_float);
+      floats(BFloat16{});
       break;
     case kInt64:
       integers(std::int64_t{0});

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/descriptor.h"
 #include "engine/half.h"
 #include "engine/mapped_file.h"
 #include "engine/safetensors_header.h"
@@ -22,23 +23,6 @@ namespace fs = std::filesystem;
 static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
 
 namespace {
-
-// A file descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  // Closes now; false with errno set when the system reports an error only here.
-  bool close() { return ::close(std::exchange(fd_, -1)) == 0; }
-
- private:
-  int fd_;
-};
 
 // A file beside `target` that takes its place by rename(), or is removed by the destructor. The
 // members return false (open: -1) with errno set on failure.
@@ -200,7 +184,8 @@ Tensor SafetensorsFile::tensor(const std::string& name) const {
   const Entry& found = entry(name);
   const char* data = data_ + found.begin;
   if (found.dtype == "F16") return widened(found.shape, data, half_to_float);
-  if (found.dtype == "BF16") return widened(found.shape, data, bfloat_to_float);
+  if (found.dtype == "BF16")
+    return widened(found.shape, data, std::bit_cast<BFloat16, std::uint16_t>);
   for (DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt64, DType::kUInt8}) {
     if (found.dtype != dtype_name(dtype)) continue;
     if (reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) == 0)

@@ -14,7 +14,6 @@
 #include "engine/graphed_step.h"
 #include "engine/ops/arithmetic.h"
 #include "engine/ops/loss.h"
-#include "kernels/precision.h"
 #include "models/trans_net.h"
 #include "tests/device/small_classifier.h"
 #include "tests/expect_error.h"
@@ -221,11 +220,10 @@ TEST_P(Graphs, TrainATransNetToTheSameBits) {
 }
 
 TEST_P(Graphs, TrainATransNetInBFloat16ToTheSameBits) {
-  kernels::set_precision(kernels::Precision::kBFloat16);
+  const test::InBFloat16 precision;
   expect_same_training([&](bool graphs) {
     return std::make_unique<TransNetTraining>(device(), graphs, StageNorm::kBatch);
   });
-  kernels::set_precision(kernels::Precision::kFloat32);
 }
 
 TEST_P(Graphs, TrainWithGradientsThatArePutOff) {

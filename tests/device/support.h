@@ -12,6 +12,7 @@
 
 #include "engine/tensor.h"
 #include "kernels/device.h"
+#include "kernels/precision.h"
 #include "tests/gradient_check.h"
 #include "tests/relative_error.h"
 
@@ -81,6 +82,15 @@ class OnDevice : public ::testing::TestWithParam<DeviceType> {
     }();
     return problem;
   }
+};
+
+// While one lives, networks on CUDA compute in bfloat16.
+class InBFloat16 {
+ public:
+  InBFloat16() { kernels::set_precision(kernels::Precision::kBFloat16); }
+  ~InBFloat16() { kernels::set_precision(kernels::Precision::kFloat32); }
+  InBFloat16(const InBFloat16&) = delete;
+  InBFloat16& operator=(const InBFloat16&) = delete;
 };
 
 inline std::string name_of_device(const ::testing::TestParamInfo<DeviceType>& info) {
