@@ -179,10 +179,7 @@ class PytorchFile::Reader {
   void take_optimizer() {
     std::vector<std::pair<std::string, Shape>> parameters;
     for (const std::string& name : file_.names_) {
-      const std::string_view last = std::string_view(name).substr(name.rfind('.') + 1);
-      const bool is_buffer =
-          last == "running_mean" || last == "running_var" || last == "num_batches_tracked";
-      if (!is_buffer) parameters.emplace_back(name, file_.shape(name));
+      if (!is_buffer_name(name)) parameters.emplace_back(name, file_.shape(name));
     }
     PytorchOptimizerState state = read_optimizer_state(object_, where_, parameters);
     for (auto& [name, tensor] : state.tensors) file_.add("optimizer/" + name, std::move(tensor));

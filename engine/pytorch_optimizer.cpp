@@ -188,6 +188,11 @@ class Reader {
 
 }  // namespace
 
+bool is_buffer_name(std::string_view name) {
+  const std::string_view last = name.substr(name.rfind('.') + 1);
+  return last == "running_mean" || last == "running_var" || last == "num_batches_tracked";
+}
+
 PytorchOptimizerState read_optimizer_state(
     const PytorchObject& object, const std::string& where,
     const std::vector<std::pair<std::string, Shape>>& parameters) {

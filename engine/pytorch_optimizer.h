@@ -8,6 +8,7 @@
 // of the network's parameters() and so of the state dict without its buffers.
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,5 +31,9 @@ struct PytorchOptimizerState {
 PytorchOptimizerState read_optimizer_state(
     const PytorchObject& object, const std::string& where,
     const std::vector<std::pair<std::string, Shape>>& parameters);
+
+// Whether a tensor of this name is a buffer of a batch norm rather than a parameter, by the last
+// part of its name: state dicts do not say otherwise.
+bool is_buffer_name(std::string_view name);
 
 }  // namespace concord
