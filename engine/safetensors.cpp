@@ -102,7 +102,8 @@ std::vector<std::string> SafetensorsFile::names() const {
   std::vector<std::string> result;
   for (const auto& [name, entry] : tensors_) result.push_back(name);
   std::stable_sort(result.begin(), result.end(), [&](const auto& a, const auto& b) {
-    return tensors_.at(a).begin < tensors_.at(b).begin;
+    const Entry &one = tensors_.at(a), &other = tensors_.at(b);
+    return std::pair(one.begin, one.bytes) < std::pair(other.begin, other.bytes);
   });
   return result;
 }
