@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/bounding_box.h"
+#include "data/class_group.h"
 
 namespace concord {
 
@@ -20,13 +21,6 @@ struct PlannedImage {
   std::string split;       // one of ImagePlan::splits
   std::optional<BoundingBox> box = {};  // absent: the whole image
   std::size_t source = 0;               // which of the sources that prepare() is given
-};
-
-// Classes that belong together, such as the birds and the dogs of MIX320.
-struct ClassGroup {
-  std::string name;
-  std::int64_t first = 0;  // label
-  std::int64_t count = 0;
 };
 
 struct ImagePlan {
