@@ -1,6 +1,7 @@
 #include "data/image_set.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "kernels/error.h"
 
@@ -17,6 +18,27 @@ Image load_sample(const ImageSample& sample, const DecodeOptions& options) {
 
 std::string name_of_sample(const ImageSample& sample, const std::filesystem::path& data) {
   return sample.name.empty() ? sample.path.lexically_relative(data).generic_string() : sample.name;
+}
+
+std::vector<std::int64_t> count_classes(const ImageSet& set,
+                                        const std::vector<std::int64_t>& samples) {
+  const std::size_t classes = set.classes.size();
+  std::vector<std::int64_t> counts(classes, 0);
+  for (const std::int64_t i : samples) {
+    const auto index = static_cast<std::size_t>(i);
+    if (set.multi_labels.empty())
+      ++counts[static_cast<std::size_t>(set.samples[index].label)];
+    else
+      for (std::size_t label = 0; label < classes; ++label)
+        counts[label] += set.multi_labels[index * classes + label];
+  }
+  return counts;
+}
+
+std::vector<std::int64_t> count_classes(const ImageSet& set) {
+  std::vector<std::int64_t> all(set.samples.size());
+  std::iota(all.begin(), all.end(), 0);
+  return count_classes(set, all);
 }
 
 Halves split_halves(const ImageSet& set, int percent) {

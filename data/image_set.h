@@ -52,6 +52,12 @@ Image load_sample(const ImageSample& sample, const DecodeOptions& options = {});
 // What a sample is called in results: its name, else its path below `data`.
 std::string name_of_sample(const ImageSample& sample, const std::filesystem::path& data);
 
+// How many samples, of all or of those with these indices, have each class, or show it in a set
+// with multi_labels.
+std::vector<std::int64_t> count_classes(const ImageSet& set);
+std::vector<std::int64_t> count_classes(const ImageSet& set,
+                                        const std::vector<std::int64_t>& samples);
+
 // The samples of each class cut in its sorted list: first the indices of floor(n * percent / 100)
 // of each class, then those of the rest; a set with multi_labels is one list. At 50 these are the
 // two halves of the training set of spec section 5.1. Throws Error unless 0 <= percent <= 100.

@@ -27,18 +27,8 @@ std::int64_t count_in(const Json& object, const std::string& key, const std::str
   return entry->get<std::int64_t>();
 }
 
-// How many samples of the set show each class.
-std::vector<std::int64_t> class_counts(const ImageSet& set) {
-  std::vector<std::int64_t> counts(set.classes.size(), 0);
-  for (std::size_t i = 0; i < set.multi_labels.size(); ++i)
-    counts[i % counts.size()] += set.multi_labels[i];
-  if (set.multi_labels.empty())
-    for (const ImageSample& sample : set.samples) ++counts[static_cast<std::size_t>(sample.label)];
-  return counts;
-}
-
 void compare_classes(const Json& listed, const ImageSet& set, const std::string& file) {
-  const auto counts = class_counts(set);
+  const auto counts = count_classes(set);
   for (std::size_t label = 0; label < counts.size(); ++label) {
     const std::string& name = set.classes[label];
     const auto entry = listed.find(name);

@@ -32,8 +32,7 @@ std::vector<std::int64_t> numbers_by_name(const ImagePlan& plan) {
 }
 
 void check_every_class(const ImageSet& set) {
-  std::vector<std::int64_t> counts(set.classes.size(), 0);
-  for (const ImageSample& sample : set.samples) ++counts[static_cast<std::size_t>(sample.label)];
+  const auto counts = count_classes(set);
   const auto empty = std::find(counts.begin(), counts.end(), 0);
   if (empty != counts.end())
     fail("{}: class {} has no image in {}; every split needs one", set.root.string(),
