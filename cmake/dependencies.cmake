@@ -8,7 +8,10 @@ find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(LibArchive REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(CURL 7.85 REQUIRED)
 pkg_check_modules(TurboJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
+pkg_check_modules(Pugixml REQUIRED IMPORTED_TARGET pugixml)
 # Without it everything but concord-bench is built.
 find_package(benchmark QUIET)
 

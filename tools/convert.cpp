@@ -163,7 +163,8 @@ int main(int argc, char** argv) {
            "without \"module.\" in its\nnames, and the state of SGD or Adam where it is for "
            "these parameters. Floats become float32, whole\nnumbers int64; the dtypes listed "
            "are the file's. With an optimiser's state in it a .pth file is a\ncheckpoint "
-           "{epoch, arch, state_dict, best_acc1, optimizer}; without it is a bare state dict. Every "
+           "{epoch, arch, state_dict, best_acc1, optimizer}; without it is a bare state dict. "
+           "Every "
            "program\nthat takes --weights takes PyTorch's files as they are."});
   line.option("in", options.in, "file of weights")->required();
   line.option("out", options.out,

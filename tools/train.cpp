@@ -267,7 +267,7 @@ void print_best(const std::string& arch, const Values& best) {
 void train_classifier(Options& options, const CommandLine& line) {
   line.refuse({"--split", "--dump-logits"}, "needs --evaluate");
   check_usage(!options.run.output_dir.empty(), "--output-dir is required");
-  ImageFolder folder = read_image_folder(options.images.data);
+  ImageFolder folder = read_images(options.images.data);
   random::Generator generator(options.run.seed);
   const std::vector<std::string> classes = folder.train.classes;
   for (const std::string& name : classes)
