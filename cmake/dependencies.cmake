@@ -6,6 +6,7 @@ find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
+find_package(ZLIB REQUIRED)
 pkg_check_modules(TurboJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
 # Without it everything but concord-bench is built.
 find_package(benchmark QUIET)
