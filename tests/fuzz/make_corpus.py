@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Writes the seeds of the fuzzers into tests/fuzz/corpus: small files of each kind that are read.
+
+Needs Pillow. The seeds of the harnesses legacy and zip are tests/engine/pytorch. Files named
+found_* are not made here: each is an input that once broke the contract (corpus/README.md).
+"""
+
+import io
+import json
+import struct
+import zlib
+from pathlib import Path
+
+from PIL import Image
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+def write(harness, name, data):
+    folder = CORPUS / harness
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+# --- safetensors ---
+
+
+def safetensors(entries, metadata=None, pad=0):
+    header, offset, data = {}, 0, b""
+    if metadata:
+        header["__metadata__"] = metadata
+    for name, dtype, shape, width in entries:
+        count = 1
+        for side in shape:
+            count *= side
+        header[name] = {"dtype": dtype, "shape": shape,
+                        "data_offsets": [offset, offset + count * width]}
+        offset += count * width
+        data += bytes((7 * i) % 251 for i in range(count * width))
+    text = json.dumps(header).encode() + b" " * pad
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def write_safetensors():
+    widths = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1,
+              "U8": 1, "BOOL": 1, "F8_E4M3": 1, "C64": 8}
+    write("safetensors", "dtypes",
+          safetensors([(name, name, [3], width) for name, width in widths.items()]))
+    write("safetensors", "shapes", safetensors(
+        [("scalar", "F32", [], 4), ("empty", "F32", [0, 4], 4), ("four", "F16", [1, 2, 1, 3], 2)],
+        {"format": "pt"}, 5))
+    write("safetensors", "module", safetensors(
+        [("module.features.0.weight", "F32", [2, 1], 4), ("module.features.0.bias", "F32", [2], 4)]))
+    write("safetensors", "unaligned", safetensors([("a", "U8", [1], 1), ("b", "F32", [2], 4)]))
+    write("safetensors", "none", safetensors([]))
+
+
+# --- images ---
+
+
+def picture(width, height, mode="RGB"):
+    image = Image.new("RGB", (width, height))
+    image.putdata([((x * 37 + y * 11) % 256, (x * y * 5) % 256, (x * x + 3 * y) % 256)
+                   for y in range(height) for x in range(width)])
+    return image.convert(mode)
+
+
+def save(image, kind, **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, depth, color, interlaced=0, extra=b""):
+    """One that Pillow cannot be asked for: every bit of its rows is that of a counter."""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
+    passes = [(width, height)]
+    if interlaced:
+        starts = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+                  (0, 1, 1, 2)]
+        passes = [((width - x + dx - 1) // dx, (height - y + dy - 1) // dy)
+                  for x, y, dx, dy in starts]
+    rows, count = b"", 0
+    for columns, lines in passes:
+        for line in range(lines if columns else 0):
+            size = (columns * channels * depth + 7) // 8
+            row = bytes((count + 29 * i) % 256 for i in range(size))
+            if color == 3:  # only the four colours of the palette
+                row = bytes(byte & 0b00110011 & (0x11 if depth == 1 else 0x33) for byte in row)
+                row = bytes(byte & 3 for byte in row) if depth == 8 else row
+            rows += bytes([line % 5]) + row
+            count += 17
+    head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced)
+    palette = chunk(b"PLTE", bytes(range(10, 130, 10))) if color == 3 else b""
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + palette + extra +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def write_images():
+    write("image", "baseline_420.jpg", save(picture(19, 13), "JPEG", quality=60))
+    write("image", "progressive_422.jpg",
+          save(picture(19, 13), "JPEG", quality=60, progressive=True, subsampling="4:2:2"))
+    write("image", "restart_444.jpg",
+          save(picture(19, 13), "JPEG", quality=40, subsampling="4:4:4", restart_marker_blocks=1))
+    write("image", "gray.jpg", save(picture(9, 9, "L"), "JPEG", quality=50))
+    write("image", "cmyk.jpg", save(picture(9, 9, "CMYK"), "JPEG", quality=50))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    write("image", "turned.jpg", save(picture(8, 5), "JPEG", quality=50, exif=exif))
+    for color, depths in {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16),
+                          6: (8, 16)}.items():
+        for depth in depths:
+            if color == 3 and depth == 1:
+                continue  # of a palette of four colours only two could be meant
+            write("image", f"color{color}_{depth}.png", png(7, 5, depth, color))
+    write("image", "interlaced_rgb.png", png(9, 11, 8, 2, interlaced=1))
+    write("image", "interlaced_palette.png",
+          png(9, 11, 2, 3, interlaced=1, extra=chunk(b"tRNS", b"\0\x80")))
+    write("image", "key.png", png(7, 5, 8, 2, extra=chunk(b"tRNS", bytes([0, 1, 0, 30, 0, 59]))))
+    write("image", "gif", b"GIF89a\1\0\1\0\0\0\0;")
+
+
+# --- lists of CUB-200-2011 ---
+
+
+def write_cub200():
+    lists = ["1 001.Albatross\n2 002.Auklet\n",
+             "1 001.Albatross/a.jpg\n2 002.Auklet/b.jpg\n3 002.Auklet/c.jpg\n", "1 1\n2 2\n3 2\n",
+             "1 1\n2 0\n3 1\n", "1 60.0 27.5 32.0 30.0\n2 -3 0 500 20\n3 1e1 2 0.5 0.25\n"]
+    write("cub200", "whole", "\f".join(lists).encode())
+    write("cub200", "windows", "\f".join(lists).replace("\n", "\r\n").encode())
+    write("cub200", "twice", "\f".join(lists[:2] + ["1 1\n1 2\n"] + lists[3:]).encode())
+    write("cub200", "leaves", "\f".join(lists).replace("001.Albatross/a", "../a").encode())
+
+
+write_safetensors()
+write_images()
+write_cub200()
