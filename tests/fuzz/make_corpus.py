@@ -76,7 +76,9 @@ def chunk(kind, data):
 
 
 def png(width, height, depth, color, interlaced=0, extra=b""):
-    """One that Pillow cannot be asked for: every bit of its rows is that of a counter."""
+    """One of a kind that Pillow does not write: its rows count, and take turns with the filters.
+
+    A palette has 4 colours, 2 at a depth of 1 bit."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
     passes = [(width, height)]
     if interlaced:
@@ -89,13 +91,13 @@ def png(width, height, depth, color, interlaced=0, extra=b""):
         for line in range(lines if columns else 0):
             size = (columns * channels * depth + 7) // 8
             row = bytes((count + 29 * i) % 256 for i in range(size))
-            if color == 3:  # only the four colours of the palette
-                row = bytes(byte & 0b00110011 & (0x11 if depth == 1 else 0x33) for byte in row)
-                row = bytes(byte & 3 for byte in row) if depth == 8 else row
+            if color == 3:  # the filters would make other numbers than the palette has
+                row = bytes(byte & {1: 0xFF, 2: 0xFF, 4: 0x33, 8: 3}[depth] for byte in row)
+                line = 0
             rows += bytes([line % 5]) + row
             count += 17
     head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced)
-    palette = chunk(b"PLTE", bytes(range(10, 130, 10))) if color == 3 else b""
+    palette = chunk(b"PLTE", bytes(range(10, 70 if depth == 1 else 130, 10))) if color == 3 else b""
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + palette + extra +
             chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
@@ -114,8 +116,6 @@ def write_images():
     for color, depths in {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16),
                           6: (8, 16)}.items():
         for depth in depths:
-            if color == 3 and depth == 1:
-                continue  # of a palette of four colours only two could be meant
             write("image", f"color{color}_{depth}.png", png(7, 5, depth, color))
     write("image", "interlaced_rgb.png", png(9, 11, 8, 2, interlaced=1))
     write("image", "interlaced_palette.png",
@@ -137,6 +137,7 @@ def write_cub200():
     write("cub200", "leaves", "\f".join(lists).replace("001.Albatross/a", "../a").encode())
 
 
-write_safetensors()
-write_images()
-write_cub200()
+if __name__ == "__main__":
+    write_safetensors()
+    write_images()
+    write_cub200()
