@@ -4,7 +4,8 @@
 concord_build_packages=(
   g++ cmake ninja-build pkg-config
   libdnnl-dev libeigen3-dev libfmt-dev nlohmann-json3-dev libcli11-dev libturbojpeg0-dev libstb-dev
-  zlib1g-dev libbenchmark-dev
+  zlib1g-dev libpugixml-dev
+  libbenchmark-dev
 )
 concord_test_packages=(libgtest-dev libboost-context-dev clang-format)
 concord_fuzz_packages=(clang libclang-rt-dev libomp-dev)

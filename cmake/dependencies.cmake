@@ -8,6 +8,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(ZLIB REQUIRED)
 pkg_check_modules(TurboJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
+pkg_check_modules(Pugixml REQUIRED IMPORTED_TARGET pugixml)
 # Without it everything but concord-bench is built.
 find_package(benchmark QUIET)
 

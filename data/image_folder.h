@@ -8,11 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "data/class_group.h"
+
 namespace concord {
 
 struct ImageSample {
   std::filesystem::path path;
-  std::int64_t label = 0;  // index into ImageSet::classes
+  std::int64_t label = 0;  // index into ImageSet::classes; -1 in a set with multi_labels
 };
 
 // The labelled images of one split. Classes are the folder names in byte order, samples follow
@@ -22,6 +24,10 @@ struct ImageSet {
   std::string name;  // "train", "val", "test" or, without splits, "all"
   std::vector<std::string> classes;
   std::vector<ImageSample> samples;
+  // Classes that are also counted apart; empty for most sets.
+  std::vector<ClassGroup> groups = {};
+  // [samples x classes], 0 or 1: which classes an image shows; empty where each has its one label.
+  std::vector<std::uint8_t> multi_labels = {};
   // Files passed over because their extension is none of .jpg .jpeg .png (any case).
   std::int64_t ignored_files = 0;
 };

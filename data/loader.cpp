@@ -116,7 +116,13 @@ class Loader::Impl {
     for (Batch ahead; !staging_.full() && next_on_host(ahead);) {
       Tensor labels = buffers_.rows({options.batch_size}, ahead.labels.dim(0), DType::kInt64);
       labels.copy_from(ahead.labels);
-      staging_.put({std::exchange(ahead.images, {}), std::move(labels)});
+      std::vector<Tensor> travelling{std::exchange(ahead.images, {}), std::move(labels)};
+      if (ahead.targets.defined()) {
+        travelling.push_back(
+            buffers_.rows({options.batch_size, ahead.targets.dim(1)}, ahead.targets.dim(0)));
+        travelling.back().copy_from(ahead.targets);
+      }
+      staging_.put(std::move(travelling));
       staged_.push_back(std::move(ahead));
     }
     if (staged_.empty()) return false;
@@ -125,6 +131,7 @@ class Loader::Impl {
     const std::vector<Tensor> arrived = staging_.take();
     const Tensor& pictures = arrived[0];
     batch.device_labels = arrived[1];
+    if (arrived.size() > 2) batch.targets = arrived[2];
     batch.images = Tensor::empty({pictures.dim(0), 3, options.image_size, options.image_size},
                                  {.device = options.device});
     kernels::normalize_images(options.device, pictures.view(), options.mean, options.std,
@@ -178,6 +185,10 @@ class Loader::Impl {
     for (const float deviation : options.std)
       check(deviation > 0.0F, "loader: deviation {} is not positive", deviation);
     const auto count = static_cast<std::int64_t>(set.samples.size());
+    check(set.multi_labels.empty() ||
+              set.multi_labels.size() == set.samples.size() * set.classes.size(),
+          "loader: {} holds {} multi-labels, expected {} images times {} classes",
+          set.root.string(), set.multi_labels.size(), set.samples.size(), set.classes.size());
     for (const std::int64_t sample : options.subset)
       check(sample >= 0 && sample < count, "loader: subset index {} is not in 0..{}", sample,
             count - 1);
@@ -290,6 +301,7 @@ class Loader::Impl {
       batch.labels.data<std::int64_t>()[i] =
           set.samples[static_cast<std::size_t>(batch.indices[i])].label;
     }
+    batch.targets = targets_of(batch.indices);
     if (kept.size() == slot.outcomes.size()) {
       batch.images = std::move(slot.images);
       return true;
@@ -300,6 +312,17 @@ class Loader::Impl {
                    place_of(slot.images, static_cast<std::size_t>(kept[i])), image_bytes());
     batch.images = slot.images.rows(0, count);
     return true;
+  }
+
+  Tensor targets_of(const std::vector<std::int64_t>& indices) const {
+    if (set.multi_labels.empty()) return {};
+    const std::size_t classes = set.classes.size();
+    Tensor targets = Tensor::empty(
+        {static_cast<std::int64_t>(indices.size()), static_cast<std::int64_t>(classes)});
+    float* out = targets.data<float>();
+    for (const std::int64_t index : indices)
+      out = std::copy_n(&set.multi_labels[static_cast<std::size_t>(index) * classes], classes, out);
+    return targets;
   }
 
   void note_bad(std::int64_t sample, const std::string& problem) {

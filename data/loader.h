@@ -46,16 +46,19 @@ struct LoaderOptions {
 };
 
 struct Batch {
-  Tensor images;                      // [N,3,H,W] float32, (v / 255 - mean) / std, on the device
-  Tensor labels;                      // [N] int64, on the host
-  Tensor device_labels;               // the same on the device
+  Tensor images;         // [N,3,H,W] float32, (v / 255 - mean) / std, on the device
+  Tensor labels;         // [N] int64, on the host
+  Tensor device_labels;  // the same on the device
+  // [N,classes] float32 on the device, the rows of ImageSet::multi_labels; undefined without them.
+  Tensor targets;
   std::vector<std::int64_t> indices;  // into ImageSet::samples, N of them
   std::int64_t number = 0;            // position in the epoch; resume with first_batch = number + 1
 };
 
 class Loader {
  public:
-  // Throws Error on options that make no sense, an empty set, or a subset index out of range.
+  // Throws Error on options that make no sense, an empty set, a subset index out of range, or
+  // multi-labels of another size than samples x classes.
   Loader(ImageSet set, LoaderOptions options);
   ~Loader();
   Loader(const Loader&) = delete;

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/files.h"
+#include "data/staging_folder.h"
 #include "kernels/error.h"
 #include "kernels/philox.h"
 

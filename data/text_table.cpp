@@ -1,10 +1,10 @@
 #include "data/text_table.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <string_view>
 
-#include "data/files.h"
 #include "kernels/error.h"
 
 namespace concord {
@@ -36,8 +36,8 @@ double TextLine::number(std::size_t field) const {
   return value;
 }
 
-std::vector<TextLine> read_text_table(const std::filesystem::path& path, std::size_t fields) {
-  const std::vector<std::uint8_t> bytes = read_file(path);
+std::vector<TextLine> read_text_table(std::span<const std::uint8_t> bytes, const std::string& file,
+                                      std::size_t fields) {
   std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::vector<TextLine> lines;
   constexpr std::string_view kBlanks = " \t\r";
@@ -45,7 +45,7 @@ std::vector<TextLine> read_text_table(const std::filesystem::path& path, std::si
     const std::size_t end = rest.find('\n');
     std::string_view text = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-    TextLine line{path.string(), number, {}};
+    TextLine line{file, number, {}};
     for (;;) {
       const std::size_t begin = text.find_first_not_of(kBlanks);
       if (begin == std::string_view::npos) break;

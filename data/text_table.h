@@ -1,8 +1,9 @@
 #pragma once
 // Lists of the published data sets: lines of fields apart by blanks.
 
+#include <cstddef>
 #include <cstdint>
-#include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,10 @@ struct TextLine {
   double number(std::size_t field) const;
 };
 
-// The lines of a text file that are not blank. Throws Error with file and line when one does not
-// have exactly `fields` fields; the ends of lines may be those of any system.
-std::vector<TextLine> read_text_table(const std::filesystem::path& path, std::size_t fields);
+// The lines of a text that are not blank; `file` stands in the messages. Throws Error with file and
+// line when one does not have exactly `fields` fields; the ends of lines may be those of any
+// system.
+std::vector<TextLine> read_text_table(std::span<const std::uint8_t> bytes, const std::string& file,
+                                      std::size_t fields);
 
 }  // namespace concord

@@ -1,9 +1,12 @@
 // concord-prepare: makes a folder of class folders, as the other programs read it, from a published
 // data set or by drawing one.
 
+#include "data/prepare.h"
+
 #include <cmath>
 
 #include "data/cub200.h"
+#include "data/staging_folder.h"
 #include "data/synthetic.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/options.h"
@@ -122,25 +125,26 @@ void prepare_synthetic(Options& options) {
 }
 
 void prepare_cub(const Options& options) {
-  Cub200Options cub;
-  cub.crop = !options.no_crop;
-  cub.strict = options.strict;
-  cub.quality = options.quality;
-  cub.threads = options.threads;
-  cub.max_pixels = std::llround(options.max_megapixels * 1e6);
-  cub.replace = options.run.force;
-  Cub200Report report;
+  StagingFolder::check_target(options.run.output_dir, options.run.force);
+  const FileSource source(options.source);
+  const ImagePlan plan = plan_cub200(source, !options.no_crop);
+  PrepareOptions how;
+  how.strict = options.strict;
+  how.quality = options.quality;
+  how.threads = options.threads;
+  how.max_pixels = std::llround(options.max_megapixels * 1e6);
+  how.replace = options.run.force;
+  how.notice = [](const std::string& what) { note("{}", what); };
+  PrepareReport report;
   {
-    const auto total =
-        static_cast<std::int64_t>(read_cub200(options.source, cub.crop).images.size());
-    Progress bar("cropping", total, "images");
-    cub.progress = report_progress(bar);
-    report = prepare_cub200(options.source, options.run.output_dir, cub);
+    Progress bar("cropping", static_cast<std::int64_t>(plan.images.size()), "images");
+    how.progress = report_progress(bar);
+    report = prepare({&source}, plan, options.run.output_dir, how);
   }
   for (const std::string& problem : report.unreadable) warn("{}; left out", problem);
   note("{} boxes reached past their image and were clipped, {} images were kept whole, {} left out",
        report.clipped, report.copied, report.unreadable.size());
-  print_counts(report.classes, report.train_counts, report.test_counts, "test");
+  print_counts(plan.classes, report.images[0], report.images[1], plan.splits[1]);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/image_folder.h"
+#include "data/prepare.h"
 #include "tests/data/support.h"
 #include "tests/expect_error.h"
 
@@ -26,43 +27,41 @@ void write_cub(const TempFolder& folder) {
   folder.put("cub/images/002.Bee_eater/d.jpg", encode_png(numbered_image(40, 30, 4)));
 }
 
-TEST(CropRectangle, TruncatesAsPillowAndClips) {
-  const auto rectangle = [](double x, double y, double w, double h) {
-    return crop_rectangle({x, y, w, h}, 40, 30, "i");
-  };
-  EXPECT_EQ(rectangle(2.9, 3.1, 10.0, 8.5), (std::array<int, 4>{2, 3, 12, 11}));
-  EXPECT_EQ(rectangle(0, 0, 40, 30), (std::array<int, 4>{0, 0, 40, 30}));
-  EXPECT_EQ(rectangle(-3.5, 5, 100, 100), (std::array<int, 4>{0, 5, 40, 30}));
-  EXPECT_EQ(rectangle(3.2, 4.2, 0.3, 0.3), (std::array<int, 4>{3, 4, 4, 5})) << "never empty";
-  EXPECT_EQ(rectangle(1, 1, 1e300, 1e300), (std::array<int, 4>{1, 1, 40, 30}));
-  expect_error([&] { rectangle(40, 0, 5, 5); }, {"i: its box", "outside", "40x30"});
-  expect_error([&] { rectangle(-9, 0, 5, 5); }, {"outside"});
+ImagePlan plan(const fs::path& root, bool boxes = true) {
+  return plan_cub200(FileSource(root), boxes);
 }
 
-TEST(ReadCub200, ReadsTheLists) {
+PrepareReport prepare_cub(const fs::path& root, const fs::path& output,
+                          const PrepareOptions& options, bool boxes = true) {
+  const FileSource source(root);
+  return prepare({&source}, plan_cub200(source, boxes), output, options);
+}
+
+TEST(PlanCub200, ReadsTheLists) {
   const TempFolder folder;
   write_cub(folder);
   for (const fs::path& root : {folder / "cub", folder / "cub/"}) {
-    const Cub200 set = read_cub200(root);
+    const ImagePlan set = plan_cub200(FileSource(root));
     EXPECT_EQ(set.classes, (std::vector<std::string>{"001.Auk", "002.Bee_eater"}));
     ASSERT_EQ(set.images.size(), 4U);
-    EXPECT_EQ(set.images[2].file, "002.Bee_eater/c.jpg");
+    EXPECT_EQ(set.images[2].file, "images/002.Bee_eater/c.jpg");
+    EXPECT_EQ(set.images[2].target, "train/002.Bee_eater/c.jpg");
     EXPECT_EQ(set.images[2].label, 1);
-    EXPECT_TRUE(set.images[2].train);
-    EXPECT_FALSE(set.images[3].train);
-    EXPECT_EQ(set.images[2].box.x, -3.0);
+    EXPECT_EQ(set.images[2].split, "train");
+    EXPECT_EQ(set.images[3].split, "test");
+    EXPECT_EQ(set.images[2].box.value().x, -3.0);
   }
   fs::rename(folder / "cub", folder / "CUB_200_2011");
-  EXPECT_EQ(read_cub200(folder.path()).images.size(), 4U);
+  EXPECT_EQ(plan(folder.path()).images.size(), 4U);
 }
 
-TEST(ReadCub200, NamesFileAndLineOfWhatIsWrong) {
+TEST(PlanCub200, NamesFileAndLineOfWhatIsWrong) {
   const auto fails = [](const std::string& file, const std::string& text,
                         const std::vector<std::string>& parts) {
     const TempFolder folder;
     write_cub(folder);
     folder.put("cub/" + file, text);
-    expect_error([&] { read_cub200(folder / "cub"); }, parts);
+    expect_error([&] { plan(folder / "cub"); }, parts);
   };
   fails("images.txt", "1 001.Auk/a.jpg\n2\n", {"images.txt:2:", "1 fields where 2"});
   fails("images.txt", "1 a b\n", {"images.txt:1:", "3 fields"});
@@ -85,20 +84,19 @@ TEST(ReadCub200, NamesFileAndLineOfWhatIsWrong) {
   fails("bounding_boxes.txt", "1 1 1 0 5\n", {"bounding_boxes.txt:1:", "empty"});
   fails("bounding_boxes.txt", "1 1 1 5x 5\n", {"bounding_boxes.txt:1:", "'5x' is not a number"});
   const TempFolder folder;
-  expect_error([&] { read_cub200(folder / "none"); }, {"none", "no such folder"});
-  expect_error([&] { read_cub200(folder.path()); }, {"images.txt", "CUB-200-2011 layout"});
+  expect_error([&] { plan(folder / "none"); }, {"none", "no such folder"});
+  expect_error([&] { plan(folder.path()); }, {"images.txt", "CUB-200-2011 layout"});
   write_cub(folder);
   fs::remove(folder / "cub/bounding_boxes.txt");
-  expect_error([&] { read_cub200(folder / "cub"); }, {"bounding_boxes.txt", "--no-crop"});
-  EXPECT_EQ(read_cub200(folder / "cub", false).images.size(), 4U);
+  expect_error([&] { plan(folder / "cub"); }, {"bounding_boxes.txt", "--no-crop"});
+  EXPECT_EQ(plan(folder / "cub", false).images.size(), 4U);
 }
 
 TEST(PrepareCub200, CropsAndSplits) {
   const TempFolder folder;
   write_cub(folder);
-  const Cub200Report report = prepare_cub200(folder / "cub", folder / "out", {.quality = 100});
-  EXPECT_EQ(report.train, 2);
-  EXPECT_EQ(report.test, 2);
+  const PrepareReport report = prepare_cub(folder / "cub", folder / "out", {.quality = 100});
+  EXPECT_EQ(report.totals, (std::vector<std::int64_t>{2, 2}));
   EXPECT_EQ(report.clipped, 1);
   EXPECT_EQ(report.copied, 1);
   EXPECT_TRUE(report.unreadable.empty());
@@ -121,7 +119,7 @@ TEST(PrepareCub200, CropsAndSplits) {
   EXPECT_EQ(manifest["classes"]["001.Auk"]["train"], 1);
   EXPECT_EQ(manifest["train"], 2);
 
-  const Cub200Report whole = prepare_cub200(folder / "cub", folder / "whole", {.crop = false});
+  const PrepareReport whole = prepare_cub(folder / "cub", folder / "whole", {}, false);
   EXPECT_EQ(whole.copied, 3);
   EXPECT_EQ(load_image(folder / "whole/train/001.Auk/a.jpg").width, 40);
 }
@@ -138,9 +136,8 @@ TEST(PrepareCub200, ListsTheUnreadableOrStops) {
              "1 2 3 9 9\n2 0 0 9 9\n30 1 5 9 9\n4 1 1 2 2\n5 1 1 2 2\n6 90 90 5 5\n");
   folder.put("cub/images/001.Auk/e.jpg", "not a picture");
   folder.put("cub/images/001.Auk/f.jpg", encode_jpeg(numbered_image(40, 30, 2)));
-  const Cub200Report report = prepare_cub200(folder / "cub", folder / "out", {});
-  EXPECT_EQ(report.train, 2);
-  EXPECT_EQ(report.test, 2);
+  const PrepareReport report = prepare_cub(folder / "cub", folder / "out", {});
+  EXPECT_EQ(report.totals, (std::vector<std::int64_t>{2, 2}));
   ASSERT_EQ(report.unreadable.size(), 2U);
   EXPECT_NE(report.unreadable[0].find("001.Auk/e.jpg: neither JPEG nor PNG"), std::string::npos);
   EXPECT_NE(report.unreadable[1].find("001.Auk/f.jpg: its box"), std::string::npos);
@@ -148,12 +145,12 @@ TEST(PrepareCub200, ListsTheUnreadableOrStops) {
   EXPECT_EQ(manifest["unreadable"].size(), 2U);
   EXPECT_FALSE(fs::exists(folder / "out/train/001.Auk/e.jpg"));
 
-  expect_error([&] { prepare_cub200(folder / "cub", folder / "strict", {.strict = true}); },
+  expect_error([&] { prepare_cub(folder / "cub", folder / "strict", {.strict = true}); },
                {"001.Auk/"});
   EXPECT_FALSE(fs::exists(folder / "strict"));
   // Without a.jpg the class has no training image left: no folder that later programs refuse.
   folder.put("cub/images/001.Auk/a.jpg", "");
-  expect_error([&] { prepare_cub200(folder / "cub", folder / "gap", {}); },
+  expect_error([&] { prepare_cub(folder / "cub", folder / "gap", {}); },
                {"001.Auk has 0 readable training", "a.jpg: the file is empty"});
   std::vector<std::string> left;
   for (const auto& entry : fs::directory_iterator(folder.path()))
@@ -165,14 +162,14 @@ TEST(PrepareCub200, ListsTheUnreadableOrStops) {
 TEST(PrepareCub200, KeepsOrReplacesAnOldFolder) {
   const TempFolder folder;
   write_cub(folder);
-  prepare_cub200(folder / "cub", folder / "out", {});
-  expect_error([&] { prepare_cub200(folder / "cub", folder / "out", {}); },
+  prepare_cub(folder / "cub", folder / "out", {});
+  expect_error([&] { prepare_cub(folder / "cub", folder / "out", {}); },
                {"out", "not empty", "--force"});
   folder.put("out/train/old.txt", "old");
-  prepare_cub200(folder / "cub", folder / "out", {.replace = true});
+  prepare_cub(folder / "cub", folder / "out", {.replace = true});
   EXPECT_FALSE(fs::exists(folder / "out/train/old.txt"));
   folder.put("precious/letter.txt", "dear");
-  expect_error([&] { prepare_cub200(folder / "cub", folder / "precious", {.replace = true}); },
+  expect_error([&] { prepare_cub(folder / "cub", folder / "precious", {.replace = true}); },
                {"precious", "no manifest.json"});
   EXPECT_TRUE(fs::exists(folder / "precious/letter.txt"));
 }
@@ -180,10 +177,9 @@ TEST(PrepareCub200, KeepsOrReplacesAnOldFolder) {
 TEST(PrepareCub200, ReadsTheRealSample) {
   CONCORD_NEEDS_SHARED_DATA(data);
   const TempFolder folder;
-  const Cub200Report report = prepare_cub200(data / "CUB_200_2011", folder / "out", {});
-  EXPECT_EQ(report.train, 200);
-  EXPECT_EQ(report.test, 200);
-  EXPECT_EQ(report.classes.size(), 20U);
+  const PrepareReport report = prepare_cub(data / "CUB_200_2011", folder / "out", {});
+  EXPECT_EQ(report.totals, (std::vector<std::int64_t>{200, 200}));
+  EXPECT_EQ(report.images[0].size(), 20U);
   EXPECT_TRUE(report.unreadable.empty());
   const ImageFolder read = read_image_folder(folder / "out");
   EXPECT_EQ(read.train.samples.size(), 200U);

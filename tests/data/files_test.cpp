@@ -5,6 +5,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "data/staging_folder.h"
 #include "data/workers.h"
 #include "tests/data/support.h"
 #include "tests/expect_error.h"

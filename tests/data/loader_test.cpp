@@ -272,6 +272,42 @@ TEST(Loader, KeepsToItsMemory) {
   }
 }
 
+TEST(Loader, GivesTheMultiLabelsOfTheImagesInABatch) {
+  const TempFolder folder;
+  ImageSet set = write_images(folder, 5);
+  folder.put("a/001.png", "no picture");
+  for (std::size_t i = 0; i < set.samples.size(); ++i) {
+    set.samples[i].label = -1;
+    set.multi_labels.push_back(i % 2 == 0 ? 1 : 0);
+    set.multi_labels.push_back(i % 3 == 0 ? 1 : 0);
+  }
+  LoaderOptions options = small_options();
+  options.shuffle = true;
+  options.workers = 2;
+  Loader loader(set, options);
+  loader.start(0);
+  Batch batch;
+  std::size_t images = 0;
+  while (loader.next(batch)) {
+    ASSERT_EQ(batch.targets.shape(), (Shape{batch.images.dim(0), 2}));
+    const auto targets = batch.targets.to_vector<float>();
+    for (std::size_t row = 0; row < batch.indices.size(); ++row, ++images) {
+      const auto i = batch.indices[row];
+      EXPECT_EQ(targets[row * 2], i % 2 == 0 ? 1.0F : 0.0F) << i;
+      EXPECT_EQ(targets[row * 2 + 1], i % 3 == 0 ? 1.0F : 0.0F) << i;
+    }
+  }
+  EXPECT_EQ(images, 9U) << "one cannot be read";
+
+  set.multi_labels.pop_back();
+  expect_error([&] { Loader wrong(set, options); }, {"19 multi-labels", "10 images times 2"});
+  set.multi_labels.clear();
+  Loader single(set, options);
+  single.start(0);
+  ASSERT_TRUE(single.next(batch));
+  EXPECT_FALSE(batch.targets.defined()) << "not those of the loader before";
+}
+
 TEST(Loader, RefusesSenselessOptions) {
   const TempFolder folder;
   const ImageSet set = write_images(folder, 1);

@@ -6,6 +6,7 @@
 
 #include "data/cub200.h"
 #include "data/image_folder.h"
+#include "data/prepare.h"
 #include "data/resize.h"
 #include "tests/data/support.h"
 #include "tests/expect_error.h"
@@ -140,24 +141,24 @@ TEST(WriteSynthetic, CubLayoutHasTrueBoxes) {
   options.layout = SyntheticLayout::kCub;
   options.image_size = 96;
   write_synthetic(folder / "cub", options);
-  const Cub200 set = read_cub200(folder / "cub");
+  const FileSource source(folder / "cub");
+  const ImagePlan set = plan_cub200(source);
   EXPECT_EQ(set.classes.size(), 4U);
   EXPECT_EQ(set.classes[2], "003.cat");
   ASSERT_EQ(set.images.size(), 20U);
   int train = 0;
-  for (const CubImage& entry : set.images) {
-    train += entry.train ? 1 : 0;
-    const Image image = load_image(set.root / "images" / entry.file);
+  for (const PlannedImage& entry : set.images) {
+    train += entry.split == "train" ? 1 : 0;
+    const Image image = load_image(source.path_of(entry.file));
     EXPECT_EQ(std::max(image.width, image.height), 96);
-    EXPECT_LE(entry.box.x + entry.box.width, image.width);
-    EXPECT_LE(entry.box.y + entry.box.height, image.height);
-    EXPECT_LT(entry.box.width * entry.box.height, 0.85 * image.width * image.height)
+    EXPECT_LE(entry.box->x + entry.box->width, image.width);
+    EXPECT_LE(entry.box->y + entry.box->height, image.height);
+    EXPECT_LT(entry.box->width * entry.box->height, 0.85 * image.width * image.height)
         << "a crop must have something to cut off";
   }
   EXPECT_EQ(train, 12);
-  const Cub200Report report = prepare_cub200(folder / "cub", folder / "cropped", {});
-  EXPECT_EQ(report.train, 12);
-  EXPECT_EQ(report.test, 8);
+  const PrepareReport report = prepare({&source}, set, folder / "cropped", {});
+  EXPECT_EQ(report.totals, (std::vector<std::int64_t>{12, 8}));
   EXPECT_EQ(report.clipped, 0);
 }
 

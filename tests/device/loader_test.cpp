@@ -98,6 +98,30 @@ TEST_P(DeviceLoader, Errors) {
   EXPECT_EQ(batch.number, 0);
 }
 
+TEST_P(DeviceLoader, MultiLabelsTravelWithTheirPictures) {
+  const test::TempFolder folder;
+  ImageSet set = write_images(folder, 11, {3});
+  for (std::size_t i = 0; i < set.samples.size(); ++i)
+    set.multi_labels.insert(set.multi_labels.end(), {i % 2 == 0, i % 3 == 0});
+  LoaderOptions options;
+  options.image_size = 5;
+  options.batch_size = 4;
+  options.shuffle = true;
+  Loader expected(set, options);
+  options.device = device();
+  Loader actual(set, options);
+  actual.start(0);
+  expected.start(0);
+  Batch one, other;
+  while (expected.next(other)) {
+    ASSERT_TRUE(actual.next(one));
+    EXPECT_EQ(one.targets.device(), device());
+    EXPECT_EQ(one.targets.shape(), other.targets.shape());
+    EXPECT_EQ(one.targets.to_vector<float>(), other.targets.to_vector<float>());
+  }
+  EXPECT_FALSE(actual.next(one));
+}
+
 // A batch that is kept is not written by those that come after.
 TEST_P(DeviceLoader, BatchesAreTheCallers) {
   const test::TempFolder folder;

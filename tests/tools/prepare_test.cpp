@@ -91,7 +91,7 @@ TEST(ConcordPrepare, DrawsTheCubLayoutAndCropsIt) {
   auto words = small_synthetic((folder / "cub").string());
   words.insert(words.end(), {"--layout", "cub"});
   ASSERT_EQ(prepare(folder, words).code, 0);
-  EXPECT_EQ(read_cub200(folder / "cub").images.size(), 9U);
+  EXPECT_EQ(plan_cub200(FileSource(folder / "cub")).images.size(), 9U);
   const Outcome run = prepare(folder, {"cub200", "--source", (folder / "cub").string(),
                                        "--output-dir", (folder / "out").string()});
   ASSERT_EQ(run.code, 0) << run.err;
