@@ -5,6 +5,8 @@
 #include <climits>
 #include <cstring>
 #include <memory>
+#include <string_view>
+#include <vector>
 
 #include "kernels/error.h"
 
@@ -30,20 +32,35 @@ int checked_length(std::span<const std::uint8_t> bytes, const std::string& name)
   return static_cast<int>(bytes.size());
 }
 
-constexpr std::size_t kSignatureBytes = 8;
+using Bytes = std::span<const std::uint8_t>;
 
-std::uint32_t big_endian(std::span<const std::uint8_t> bytes, std::size_t at) {
+std::uint32_t big_endian(Bytes bytes, std::size_t at) {
   std::uint32_t value = 0;
   for (std::size_t i = 0; i < 4; ++i) value = value << 8 | bytes[at + i];
   return value;
 }
 
-// A chunk is its length (4 bytes), its type (4), the content and the checksum of type and content
-// (4). stb_image takes memory for whatever length is announced and compares no checksum: a damaged
-// file would ask for gigabytes, or be taken for another picture.
-void check_chunks(std::span<const std::uint8_t> bytes, const std::string& name) {
-  constexpr std::size_t kFrame = 12;
-  for (std::size_t at = kSignatureBytes;;) {
+// Length, type and checksum (of type and content) around the content, 4 bytes each.
+constexpr std::size_t kFrame = 12;
+
+// With a checksum of 0, which stb_image does not look at.
+void append_chunk(std::vector<std::uint8_t>& to, std::string_view type, Bytes content) {
+  for (int shift = 24; shift >= 0; shift -= 8)
+    to.push_back(static_cast<std::uint8_t>(content.size() >> shift));
+  to.insert(to.end(), type.begin(), type.end());
+  to.insert(to.end(), content.begin(), content.end());
+  to.insert(to.end(), 4, 0);
+}
+
+// The file with its header, its palette and its pixels in one chunk, for stb_image, which by itself
+// would take memory for whatever length a chunk announces, compare no checksum, and give an index
+// beyond the palette the colour of what lies in memory; here it is black, as in Pillow. What else
+// there is (alpha of colours, gamma, texts) does not change the pixels.
+std::vector<std::uint8_t> repacked(Bytes bytes, const std::string& name) {
+  constexpr std::size_t kSignature = 8, kPalette = 256 * 3;
+  std::vector<std::uint8_t> result(bytes.begin(), bytes.begin() + kSignature);
+  std::vector<std::uint8_t> pixels;
+  for (std::size_t at = kSignature;;) {
     check(bytes.size() - at >= kFrame, "{}: damaged PNG: it ends before its end chunk: truncated",
           name);
     const std::size_t length = big_endian(bytes, at);
@@ -54,9 +71,32 @@ void check_chunks(std::span<const std::uint8_t> bytes, const std::string& name) 
     const uLong sum = ::crc32_z(0, bytes.data() + at + 4, length + 4);
     check(sum == big_endian(bytes, at + 8 + length),
           "{}: damaged PNG: the chunk at byte {} does not fit its checksum", name, at);
-    if (std::memcmp(bytes.data() + at + 4, "IEND", 4) == 0) return;
+    const std::string_view type(reinterpret_cast<const char*>(bytes.data() + at + 4), 4);
+    const Bytes content = bytes.subspan(at + 8, length);
+    if (type == "IHDR") {
+      append_chunk(result, type, content);
+    } else if (type == "PLTE") {
+      check(pixels.empty(), "{}: damaged PNG: its palette comes after its pixels", name);
+      std::vector<std::uint8_t> palette(content.begin(), content.end());
+      if (length <= kPalette && length % 3 == 0) palette.resize(kPalette);
+      append_chunk(result, type, palette);
+    } else if (type == "IDAT") {
+      pixels.insert(pixels.end(), content.begin(), content.end());
+    } else if (type == "IEND") {
+      break;
+    } else {
+      // A small first letter marks what may be passed over.
+      check((bytes[at + 4] & 0x20U) != 0,
+            "{}: the chunk at byte {} is none that a PNG decoder knows and must be understood; "
+            "convert the file to a common PNG",
+            name, at);
+    }
     at += kFrame + length;
   }
+  check(!pixels.empty(), "{}: damaged PNG: it has no pixels", name);
+  append_chunk(result, "IDAT", pixels);
+  append_chunk(result, "IEND", {});
+  return result;
 }
 
 }  // namespace
@@ -75,11 +115,10 @@ PngSize png_size(std::span<const std::uint8_t> bytes, const std::string& name) {
 }
 
 Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
-  check_chunks(bytes, name);
+  const std::vector<std::uint8_t> file = repacked(bytes, name);
   int width = 0, height = 0, channels = 0;
   const std::unique_ptr<stbi_uc, decltype(&stbi_image_free)> pixels(
-      stbi_load_from_memory(bytes.data(), checked_length(bytes, name), &width, &height, &channels,
-                            3),
+      stbi_load_from_memory(file.data(), checked_length(file, name), &width, &height, &channels, 3),
       &stbi_image_free);
   check(pixels != nullptr, "{}: damaged PNG: {}", name,
         stbi_failure_reason() != nullptr ? stbi_failure_reason() : "the cause is unknown");
