@@ -4,7 +4,7 @@
 concord_build_packages=(
   g++ cmake ninja-build pkg-config
   libdnnl-dev libeigen3-dev libfmt-dev nlohmann-json3-dev libcli11-dev libturbojpeg0-dev libstb-dev
-  zlib1g-dev libpugixml-dev
+  zlib1g-dev libpugixml-dev libarchive-dev libssl-dev libcurl4-openssl-dev
   libbenchmark-dev
 )
 concord_test_packages=(libgtest-dev libboost-context-dev clang-format)

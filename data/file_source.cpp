@@ -1,10 +1,12 @@
 #include "data/file_source.h"
 
 #include <algorithm>
-#include <string_view>
 #include <system_error>
+#include <thread>
 
+#include "data/archive_file.h"
 #include "data/files.h"
+#include "data/published_files.h"
 #include "kernels/error.h"
 
 namespace concord {
@@ -43,19 +45,74 @@ struct FolderWalk {
   }
 };
 
+// The archives of a folder in which nothing was unpacked.
+std::vector<fs::path> archives_in(const fs::path& folder) {
+  std::vector<fs::path> archives;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with('.')) continue;
+    if (entry.is_directory(error)) return {};
+    // What is still being fetched (download.h) is not read.
+    if (entry.is_regular_file(error) && !name.ends_with(".partial") &&
+        looks_like_archive(entry.path()))
+      archives.push_back(entry.path());
+  }
+  std::sort(archives.begin(), archives.end());
+  return archives;
+}
+
 }  // namespace
 
 FileSource::FileSource(fs::path location, SourceOptions options)
-    : location_(std::move(location)), options_(options) {
+    : location_(std::move(location)), options_(std::move(options)) {
   std::error_code error;
   const fs::file_status status = fs::status(location_, error);
   check(fs::exists(status), "{}: no such folder or archive", location_.string());
-  check(fs::is_directory(status), "{}: is a file; unpack the archive and name its folder",
-        location_.string());
+  if (fs::is_directory(status)) {
+    open_folder();
+  } else {
+    check(fs::is_regular_file(status), "{}: is neither a folder nor an archive",
+          location_.string());
+    open_archive(location_);
+  }
+  std::sort(files_.begin(), files_.end());
+}
+
+void FileSource::open_folder() {
+  const std::vector<fs::path> archives = archives_in(location_);
+  for (const fs::path& archive : archives) open_archive(archive);
+  if (!archives.empty()) return;
   FolderWalk walk{location_, options_.limits.entries};
   walk.visit("", 0);
   files_ = std::move(walk.files);
-  std::sort(files_.begin(), files_.end());
+}
+
+void FileSource::open_archive(const fs::path& path) {
+  const auto published =
+      options_.checksums ? find_published_archive(path.filename().string()) : std::nullopt;
+  std::error_code error;
+  const auto bytes = static_cast<std::int64_t>(fs::file_size(path, error));
+  const bool compare = published && bytes == published->bytes;
+  if (published && !compare)
+    warnings_.push_back(
+        fmt::format("{}: has {} bytes where the published one has {}: is it a part "
+                    "of it, or another edition?",
+                    path.string(), bytes, published->bytes));
+  const auto archive = std::make_shared<const ArchiveFile>(path, options_, compare);
+  if (compare)
+    check(archive->sha256() == published->sha256,
+          "{}: is not the published archive: its SHA-256 is {}, the published one's {}; fetch it "
+          "again, or give --no-checksums to use it as it is",
+          path.string(), archive->sha256(), published->sha256);
+  for (const std::string& file : archive->files()) {
+    const auto [at, fresh] = archive_of_.emplace(file, archives_.size());
+    if (!fresh)
+      fail("{}: holds {}, which {} holds too; which one is meant?", path.string(), file,
+           archives_[at->second]->path().string());
+    files_.push_back(file);
+  }
+  archives_.push_back(archive);
 }
 
 std::string FileSource::name() const {
@@ -67,11 +124,27 @@ bool FileSource::contains(const std::string& file) const {
   return std::binary_search(files_.begin(), files_.end(), file);
 }
 
-std::string FileSource::name_of(const std::string& file) const {
-  return (location_ / file).string();
+std::vector<SourceArchive> FileSource::archives() const {
+  std::vector<SourceArchive> list;
+  for (const auto& archive : archives_)
+    list.push_back({archive->path().filename().string(), archive->bytes(), archive->sha256()});
+  return list;
 }
 
-fs::path FileSource::path_of(const std::string& file) const { return location_ / file; }
+std::string FileSource::name_of(const std::string& file) const {
+  if (archives_.empty()) return (location_ / file).string();
+  const auto at = archive_of_.find(file);
+  const fs::path& holder = at == archive_of_.end() ? location_ : archives_[at->second]->path();
+  return fmt::format("{}: {}", holder.string(), file);
+}
+
+fs::path FileSource::path_of(const std::string& file) const {
+  check(archives_.empty(),
+        "{}: lies in an archive, of which single images cannot be read at will; run "
+        "concord-prepare, or unpack it",
+        name_of(file));
+  return location_ / file;
+}
 
 std::optional<std::string> FileSource::find_root(const std::vector<std::string>& marks) const {
   const auto holds = [&](const std::string& mark) {
@@ -97,7 +170,7 @@ std::optional<std::string> FileSource::find_root(const std::vector<std::string>&
   return found;
 }
 
-std::vector<std::uint8_t> FileSource::read(const std::string& file) const {
+std::vector<std::uint8_t> FileSource::read_from_folder(const std::string& file) const {
   const fs::path path = location_ / file;
   std::error_code error;
   const auto size = fs::file_size(path, error);
@@ -107,24 +180,44 @@ std::vector<std::uint8_t> FileSource::read(const std::string& file) const {
   return read_file(path);
 }
 
+std::vector<std::uint8_t> FileSource::read(const std::string& file) const {
+  if (archives_.empty()) return read_from_folder(file);
+  const auto at = archive_of_.find(file);
+  check(at != archive_of_.end(), "{}: no such file", name_of(file));
+  std::vector<std::uint8_t> found;
+  archives_[at->second]->read([&](const std::string& name) { return name == file; },
+                              [&](const std::string&, std::vector<std::uint8_t> bytes) {
+                                found = std::move(bytes);
+                                return false;
+                              });
+  return found;
+}
+
 std::map<std::string, std::vector<std::uint8_t>> FileSource::read_where(
     const std::function<bool(const std::string&)>& wanted) const {
   std::map<std::string, std::vector<std::uint8_t>> found;
-  for (const std::string& file : files_)
-    if (wanted(file)) found.emplace(file, read(file));
+  for (const auto& archive : archives_)
+    archive->read(wanted, [&](const std::string& name, std::vector<std::uint8_t> bytes) {
+      found.emplace(name, std::move(bytes));
+      return true;
+    });
+  if (archives_.empty())
+    for (const std::string& file : files_)
+      if (wanted(file)) found.emplace(file, read_from_folder(file));
   return found;
 }
 
 void FileSource::for_each(const std::vector<std::string>& files, int threads,
                           const std::function<void(std::size_t, const FileBytes&)>& body,
                           const ProgressCallback& progress) const {
+  if (!archives_.empty()) return for_each_of_archives(files, threads, body, progress);
   for_each_item(
       static_cast<std::int64_t>(files.size()), threads,
       [&](std::int64_t i) {
         const auto index = static_cast<std::size_t>(i);
         FileBytes file;
         try {
-          file.bytes = read(files[index]);
+          file.bytes = read_from_folder(files[index]);
         } catch (const Error& error) {
           file.problem = error.what();
         }
@@ -133,10 +226,59 @@ void FileSource::for_each(const std::vector<std::string>& files, int threads,
       progress);
 }
 
+void FileSource::for_each_of_archives(
+    const std::vector<std::string>& files, int threads,
+    const std::function<void(std::size_t, const FileBytes&)>& body,
+    const ProgressCallback& progress) const {
+  std::unordered_map<std::string, std::size_t> index_of;
+  for (std::size_t i = 0; i < files.size(); ++i)
+    check(index_of.emplace(files[i], i).second, "{}: is asked for twice", name_of(files[i]));
+  constexpr std::size_t kWaiting = std::size_t{1} << 26;
+  FileQueue queue(kWaiting);
+  const auto unpack = [&] {
+    try {
+      for (std::size_t i = 0; i < files.size(); ++i)
+        if (!contains(files[i]) &&
+            !queue.push({i, {.problem = name_of(files[i]) + ": no such file"}}))
+          return;
+      bool open = true;
+      for (std::size_t a = 0; a < archives_.size() && open; ++a)
+        archives_[a]->read([&](const std::string& name) { return index_of.contains(name); },
+                           [&](const std::string& name, std::vector<std::uint8_t> bytes) {
+                             open = queue.push({index_of.at(name), {.bytes = std::move(bytes)}});
+                             return open;
+                           });
+      // Whoever still waits does so in vain.
+      fail("{}: lacks files that it had a moment ago; start again", location_.string());
+    } catch (...) {
+      queue.fail(std::current_exception());
+    }
+  };
+  std::thread unpacker(unpack);
+  try {
+    // As many takes as files, whichever comes first.
+    for_each_item(
+        static_cast<std::int64_t>(files.size()), threads,
+        [&](std::int64_t) {
+          const FileQueue::Item item = queue.pop();
+          body(item.index, item.file);
+        },
+        progress);
+  } catch (...) {
+    queue.close();
+    unpacker.join();
+    throw;
+  }
+  unpacker.join();
+}
+
 std::string FileSource::identity() const {
   std::error_code error;
   const fs::path whole = fs::canonical(location_, error);
-  return (error ? location_ : whole).string();
+  std::string text = (error ? location_ : whole).string();
+  for (const auto& archive : archives_)
+    text += fmt::format("; {}: {}", archive->path().filename().string(), archive->version());
+  return text;
 }
 
 }  // namespace concord

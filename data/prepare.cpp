@@ -285,8 +285,15 @@ class Preparation {
     manifest["kind"] = plan_.kind;
     manifest["version"] = CONCORD_VERSION;
     // Not the path: where the source lay is nothing to whom the folder is given.
-    for (const FileSource* source : sources_)
-      manifest["sources"].push_back({{"name", source->name()}});
+    for (const FileSource* source : sources_) {
+      Json entry{{"name", source->name()}};
+      for (const SourceArchive& archive : source->archives()) {
+        Json facts{{"name", archive.name}, {"bytes", archive.bytes}};
+        if (!archive.sha256.empty()) facts["sha256"] = archive.sha256;
+        entry["archives"].push_back(facts);
+      }
+      manifest["sources"].push_back(entry);
+    }
     manifest["crop"] = crops(plan_);
     manifest["quality"] = options_.quality;
     for (std::size_t split = 0; split < plan_.splits.size(); ++split)

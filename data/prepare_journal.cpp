@@ -52,7 +52,7 @@ std::vector<std::optional<PreparedImage>> read_journal(const fs::path& file, con
                                                        const ImagePlan& plan) {
   std::vector<std::optional<PreparedImage>> done(plan.images.size());
   std::error_code error;
-  if (!fs::exists(file, error)) return done;
+  if (!fs::is_regular_file(file, error)) return done;
   const auto bytes = read_file(file);
   std::istringstream lines(std::string(bytes.begin(), bytes.end()));
   for (std::string line; std::getline(lines, line);) {
