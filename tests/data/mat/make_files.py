@@ -34,6 +34,7 @@ LISTS = {
 }
 save("list.mat", LISTS)
 save("compressed.mat", LISTS, do_compression=True)
+save("other.mat", {"file_list": cells([f"{breed}/other_1.jpg" for breed in reversed(BREEDS)])})
 # Beyond ASCII, beyond 16 bits, of at most four bytes (stored within the tag), and none at all.
 save("unicode.mat", {"file_list": cells(["Löwchen/ü.jpg", "犬/\U0001F436.jpg", "a", "abcd", ""])})
 save("shapes.mat", {
