@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """Writes the seeds of the fuzzers into tests/fuzz/corpus: small files of each kind that are read.
 
-Needs Pillow. The seeds of the harnesses legacy and zip are tests/engine/pytorch. Files named
-found_* are not made here: each is an input that once broke the contract (corpus/README.md).
+Needs Pillow. The seeds of the harnesses legacy and zip are tests/engine/pytorch, those of mat
+tests/data/mat. Files named found_* are not made here: each is an input that once broke the contract (corpus/README.md).
 """
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import struct
+import tarfile
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -137,7 +142,70 @@ def write_cub200():
     write("cub200", "leaves", "\f".join(lists).replace("001.Albatross/a", "../a").encode())
 
 
+# --- annotations of Pascal VOC and Stanford Dogs ---
+
+
+def annotation(*objects):
+    text = "<annotation>\n\t<filename>%s</filename>\n"
+    for name, difficult, (left, top, right, bottom) in objects:
+        text += (f"\t<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>"
+                 f"<xmin>{left}</xmin><ymin>{top}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax>"
+                 "</bndbox><part><name>head</name></part></object>\n")
+    return text + "</annotation>\n"
+
+
+def write_annotated():
+    both = annotation(("cow", 0, (1, 2, 30, "40.5")), ("person", 1, (-3, 0, 99, 20)))
+    birds = annotation(("bird", 0, (5, 5, 5, 5)))
+    write("voc", "whole", "\f".join(["a\n", "b\n", both, birds]).encode())
+    write("voc", "lists", "\f".join(["a\nb\na\n", "", both, annotation()]).encode())
+    write("voc", "entities", "\f".join(
+        ["a\n", "b\n", '<?xml version="1.0"?>\n<!DOCTYPE annotation [<!ENTITY e "cow">]>\n' +
+         both.replace("cow", "&e;"), birds.replace("bird", "<![CDATA[bird]]>&#x41;")]).encode())
+    lists = ["n1-auk/a.jpg\n", "n2-bee/b.jpg\n"]
+    write("dogs120", "whole", "\f".join(
+        lists + [annotation(("auk", 0, (1, 2, 30, 40)), ("auk", 0, (9, 9, 50, 60))), birds]).encode())
+    write("dogs120", "leaves", "\f".join(["n1-auk/../a.jpg\n"] + lists[1:] + [both, birds]).encode())
+
+
+# --- archives ---
+
+
+def write_archives():
+    files = {"set/images.txt": b"1 a.jpg\n", "set/images/a.jpg": bytes(range(40)),
+             "set/.hidden": b"x", "set/" + "long" * 30 + ".txt": b"long"}
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    tar = plain.getvalue().rstrip(b"\0")
+    tar += b"\0" * (-len(tar) % 512 + 1024)
+    write("archive", "gnu.tar", tar)
+    for name, pack in (("gz", lambda data: gzip.compress(data, mtime=0)), ("bz2", bz2.compress),
+                       ("xz", lzma.compress)):
+        write("archive", f"gnu.tar.{name}", pack(tar))
+    for name, kind in (("link", tarfile.SYMTYPE), ("hard", tarfile.LNKTYPE),
+                       ("device", tarfile.CHRTYPE), ("folder", tarfile.DIRTYPE)):
+        entry = tarfile.TarInfo("set/other")
+        entry.type, entry.linkname = kind, "../../target"
+        write("archive", f"{name}.tar", entry.tobuf(tarfile.PAX_FORMAT) + tar[:1536] + bytes(1024))
+    entry = tarfile.TarInfo("set/" + "pax" * 60)
+    entry.size, entry.pax_headers = 3, {"comment": "x", "mtime": "1.5"}
+    write("archive", "pax.tar", entry.tobuf(tarfile.PAX_FORMAT) + b"abc".ljust(512, b"\0") +
+          bytes(1024))
+    for name, method in (("stored", zipfile.ZIP_STORED), ("deflated", zipfile.ZIP_DEFLATED)):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", method) as archive:
+            for file, data in files.items():
+                archive.writestr(zipfile.ZipInfo(file), data, method)
+        write("archive", f"{name}.zip", stream.getvalue())
+
+
 if __name__ == "__main__":
     write_safetensors()
     write_images()
     write_cub200()
+    write_annotated()
+    write_archives()
