@@ -31,6 +31,7 @@ const Scope kScopes[] = {
      {"--layout", "--classes", "--train-per-class", "--val-per-class", "--image-size", "--seed"}},
     {"published",
      {"--source", "--download", "--no-checksums", "--no-crop", "--strict", "--max-megapixels"}},
+    {"voc-crop voc-multilabel", {"--class-names"}},
     {"published weights", {"--mirror"}},
     {"published synthetic", {"--threads", "--quality", "--force"}},
     {"weights", {"arch"}},
@@ -55,7 +56,10 @@ void add_drawing_options(CommandLine& line, PrepareCommand& command) {
 void add_source_options(CommandLine& line, PrepareCommand& command) {
   line.option("--source", command.source,
               "data sets: the unpacked folder, an archive as published (tar, tgz, zip...), or a "
-              "folder with such archives");
+              "folder with such archives; of mix320 those of both sets, CUB,DOGS");
+  line.option("--class-names", command.class_names,
+              "voc-crop, voc-multilabel: the classes of a data set that has VOC's layout but not "
+              "its classes, apart by commas, in the order of their labels");
   line.flag("--download", command.download,
             "data sets: first fetch the published archives into the folder --source, those that "
             "are not there");
@@ -100,8 +104,11 @@ void check_kind(const CommandLine& line, const PrepareCommand& command) {
       std::find(published.begin(), published.end(), command.kind) != published.end();
   const std::string scope = is_published ? "published" : command.kind;
   for (const Scope& each : kScopes)
-    if (std::string(each.kinds).find(scope) == std::string::npos)
+    if (std::string(each.kinds).find(scope) == std::string::npos &&
+        std::string(each.kinds).find(command.kind) == std::string::npos)
       line.refuse(each.flags, "does not apply to " + command.kind);
+  if (command.kind == "voc-multilabel")
+    line.refuse({"--no-crop"}, "does not apply to voc-multilabel, whose images are whole");
   check_usage(!command.run.output_dir.empty(), "--output-dir is empty");
   check_usage(!is_published || !command.source.empty(),
               "{} needs --source, the unpacked folder or the archives", command.kind);
@@ -127,6 +134,9 @@ int main(int argc, char** argv) {
            "  (10 classes, 2,500 pictures, about half a minute on two cores)\n"
            "concord-prepare cub200 --source CUB_200_2011.tgz --output-dir cub\n"
            "  (200 classes, 5,994 training and 5,794 test images, cropped to the birds)\n"
+           "concord-prepare mix320 --source CUB_200_2011,dogs --output-dir mix\n"
+           "  (the birds, and the dogs of the folder in which images.tar, annotation.tar and "
+           "lists.tar lie)\n"
            "concord-prepare weights resnet18 --output-dir weights\n"
            "  (weights/resnet18-f37072fd.pth, 11,689,512 parameters, for --weights)",
        .footnote =

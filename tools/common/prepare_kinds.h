@@ -22,7 +22,8 @@ struct PrepareCommand {
   SyntheticOptions synthetic;
   std::string layout = "folder";
   // published data sets
-  std::string source;  // of a kind made of two data sets, both apart by a comma
+  std::string source;                    // of a kind made of two data sets, both apart by a comma
+  std::vector<std::string> class_names;  // of what is in VOC's layout without its classes
   bool download = false;
   bool no_checksums = false;
   bool no_crop = false;

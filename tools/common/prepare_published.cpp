@@ -3,9 +3,12 @@
 #include <sstream>
 
 #include "data/cub200.h"
+#include "data/dogs120.h"
 #include "data/download.h"
+#include "data/mix320.h"
 #include "data/prepare.h"
 #include "data/staging_folder.h"
+#include "data/voc.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/prepare_kinds.h"
 #include "tools/common/terminal.h"
@@ -21,15 +24,35 @@ struct PublishedKind {
   std::string name;
   // What it is made of, a source each (published_archives).
   std::vector<std::string> data_sets;
-  // `boxes`: cropped.
-  ImagePlan (*plan)(const Sources& sources, bool boxes);
+  ImagePlan (*plan)(const Sources& sources, const PrepareCommand& command);
 };
+
+template <VocTask task>
+ImagePlan plan_voc_task(const Sources& sources, const PrepareCommand& command) {
+  return plan_voc(*sources[0], task, {.boxes = !command.no_crop, .classes = command.class_names});
+}
 
 const std::vector<PublishedKind>& kinds() {
   static const std::vector<PublishedKind> list{
       {"cub200",
        {"cub200"},
-       [](const Sources& sources, bool boxes) { return plan_cub200(*sources[0], boxes); }},
+       [](const Sources& sources, const PrepareCommand& command) {
+         return plan_cub200(*sources[0], !command.no_crop);
+       }},
+      {"dogs120",
+       {"dogs120"},
+       [](const Sources& sources, const PrepareCommand& command) {
+         return plan_dogs120(*sources[0], !command.no_crop);
+       }},
+      {"mix320",
+       {"cub200", "dogs120"},
+       [](const Sources& sources, const PrepareCommand& command) {
+         return plan_mix320(plan_cub200(*sources[0], !command.no_crop),
+                            plan_dogs120(*sources[1], !command.no_crop));
+       }},
+      {"voc-crop", {"voc"}, plan_voc_task<VocTask::kCrop>},
+      {"voc-animals", {"voc"}, plan_voc_task<VocTask::kAnimals>},
+      {"voc-multilabel", {"voc"}, plan_voc_task<VocTask::kMultiLabel>},
   };
   return list;
 }
@@ -70,20 +93,24 @@ std::vector<fs::path> places(const PublishedKind& kind, const std::string& sourc
   return list;
 }
 
-std::vector<std::unique_ptr<FileSource>> open_sources(const PublishedKind& kind,
+std::vector<std::shared_ptr<FileSource>> open_sources(const PublishedKind& kind,
                                                       const PrepareCommand& command) {
   SourceOptions options;
   // download() has compared them a moment ago.
   options.checksums = !command.no_checksums && !command.download;
   options.progress = report_bytes("reading");
   const std::vector<fs::path> locations = places(kind, command.source);
-  std::vector<std::unique_ptr<FileSource>> sources;
+  std::vector<std::shared_ptr<FileSource>> sources;
   for (std::size_t i = 0; i < kind.data_sets.size(); ++i) {
-    if (command.download)
+    if (command.download) {
       sources.push_back(
-          std::make_unique<FileSource>(fetch(kind.data_sets[i], locations[i], command), options));
-    else
-      sources.push_back(std::make_unique<FileSource>(locations[i], options));
+          std::make_shared<FileSource>(fetch(kind.data_sets[i], locations[i], command), options));
+    } else if (i > 0 && locations[i] == locations[0]) {
+      sources.push_back(sources[0]);  // archives are listed once
+      continue;
+    } else {
+      sources.push_back(std::make_shared<FileSource>(locations[i], options));
+    }
     for (const std::string& what : sources.back()->warnings()) warn("{}", what);
   }
   return sources;
@@ -116,7 +143,7 @@ void prepare_published(const PrepareCommand& command) {
   const auto opened = open_sources(kind, command);
   Sources sources;
   for (const auto& source : opened) sources.push_back(source.get());
-  const ImagePlan plan = kind.plan(sources, !command.no_crop);
+  const ImagePlan plan = kind.plan(sources, command);
   PrepareOptions options;
   options.strict = command.strict;
   options.quality = command.quality;
