@@ -10,6 +10,7 @@
 #include "data/prepare.h"
 #include "data/resize.h"
 #include "data/voc.h"
+#include "tests/data/archive_support.h"
 #include "tests/data/published_sources.h"
 #include "tests/expect_error.h"
 
@@ -102,6 +103,8 @@ TEST(ReadImages, SaysWhatIsWrong) {
   const std::string root = folder.path().string();
   expect_error([&] { read_images("cub200:"); }, {"cub200:", "names no folder"});
   expect_error([&] { read_images("cub200:" + root + "/none"); }, {"/none", "no such"});
+  write_archive(folder / "voc.tar", entries_of(folder / "voc"));
+  expect_error([&] { read_images("voc-crop:" + root + "/voc.tar"); }, {"voc.tar", "prepare"});
   expect_error([&] { read_images("dogs120:" + root + "/voc"); }, {"/voc", "Stanford Dogs"});
   expect_error([&] { read_images("mix320:" + root); }, {"mix320:", "CUB_FOLDER,DOGS_FOLDER"});
   expect_error([&] { read_images("voc-all:" + root + "/voc"); }, {"voc-all:", "no such folder"});

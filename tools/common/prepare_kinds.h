@@ -21,6 +21,8 @@ struct PrepareCommand {
   // synthetic
   SyntheticOptions synthetic;
   std::string layout = "folder";
+  // split
+  int fraction = 50;
   // published data sets
   std::string source;                    // of a kind made of two data sets, both apart by a comma
   std::vector<std::string> class_names;  // of what is in VOC's layout without its classes
@@ -40,6 +42,9 @@ const std::vector<std::string>& published_kinds();
 // Fetches (--download), reads, plans and prepares one of them, and prints what came of it beside
 // what is published. Throws as download(), FileSource, its plan and prepare() do.
 void prepare_published(const PrepareCommand& command);
+
+// Cuts a prepared data set in two and prints what is in each part. Throws as split_data_set does.
+void prepare_split(const PrepareCommand& command);
 
 // Fetches torchvision's weights of command.arch. Throws as download() does.
 void prepare_weights(const PrepareCommand& command);
