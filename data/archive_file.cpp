@@ -113,6 +113,7 @@ class ArchiveFile::Pass {
       const bool folder = ::archive_entry_filetype(entry_) == AE_IFDIR;
       const bool link = ::archive_entry_hardlink(entry_) != nullptr;
       if (folder && !link) continue;
+      check(!name.empty(), "{}: its entry {} is a file without a name", path_.string(), entries_);
       if (link || ::archive_entry_filetype(entry_) != AE_IFREG)
         fail("{}: its entry {} is {}; an archive of images holds files and folders only",
              path_.string(), name, kind_of_entry(entry_));

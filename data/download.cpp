@@ -42,7 +42,8 @@ class PartialFile {
       : path_(std::move(path)),
         descriptor_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666)) {
     check(descriptor_ >= 0, "{}: cannot be written: {}", path_.string(), std::strerror(errno));
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    // Other failures are of file systems without locks.
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
       ::close(descriptor_);
       fail("{}: another process is fetching it; wait for that one", path_.string());
     }
@@ -287,12 +288,18 @@ std::optional<std::string> difference(const PublishedFile& file, const fs::path&
   return std::nullopt;
 }
 
-}  // namespace
-
-void check_published(const PublishedFile& file, const fs::path& path,
-                     const ProgressCallback& progress) {
-  if (const auto wrong = difference(file, path, progress)) fail("{}: {}", path.string(), *wrong);
+void fetch(const PublishedFile& file, const std::string& url, const fs::path& target,
+           const DownloadOptions& options) {
+  PartialFile partial(target.string() + ".partial");
+  if (file.bytes < 0 || partial.size() < file.bytes) Transfer(file, url, partial, options).run();
+  if (const auto wrong = difference(file, partial.path(), options.progress)) {
+    partial.remove();
+    fail("{}: what was fetched {}; it was removed: try again, or another --mirror", url, *wrong);
+  }
+  partial.become(target);
 }
+
+}  // namespace
 
 fs::path download(const PublishedFile& file, const fs::path& folder,
                   const DownloadOptions& options) {
@@ -305,15 +312,14 @@ fs::path download(const PublishedFile& file, const fs::path& folder,
     return target;
   }
   const std::string url = address_of(file, options.mirror);
-  fs::create_directories(folder, error);
+  const bool made = fs::create_directories(folder, error);
   check(!error, "{}: cannot be created: {}", folder.string(), error.message());
-  PartialFile partial(target.string() + ".partial");
-  if (file.bytes < 0 || partial.size() < file.bytes) Transfer(file, url, partial, options).run();
-  if (const auto wrong = difference(file, partial.path(), options.progress)) {
-    partial.remove();
-    fail("{}: what was fetched {}; it was removed: try again, or another --mirror", url, *wrong);
+  try {
+    fetch(file, url, target, options);
+  } catch (...) {
+    if (made) fs::remove(folder, error);  // unless something is kept in it
+    throw;
   }
-  partial.become(target);
   return target;
 }
 

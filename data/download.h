@@ -30,8 +30,4 @@ struct DownloadOptions {
 std::filesystem::path download(const PublishedFile& file, const std::filesystem::path& folder,
                                const DownloadOptions& options = {});
 
-// Throws Error unless `path` has the published size and SHA-256.
-void check_published(const PublishedFile& file, const std::filesystem::path& path,
-                     const ProgressCallback& progress = {});
-
 }  // namespace concord

@@ -56,7 +56,8 @@ AnnotatedObject read_object(const pugi::xml_node& node, const Place& place) {
   if (right < left || bottom < top)
     place.refuse("the box of {} ends before it begins (xmin {}, ymin {}, xmax {}, ymax {})",
                  object.name, left, top, right, bottom);
-  object.box = {left, top, right - left, bottom - top};
+  const double x = std::trunc(left), y = std::trunc(top);
+  object.box = {x, y, std::trunc(right) - x, std::trunc(bottom) - y};
   return object;
 }
 

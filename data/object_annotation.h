@@ -14,9 +14,10 @@ namespace concord {
 struct AnnotatedObject {
   std::string name;        // of its class
   bool difficult = false;  // marked as hard to recognise
-  // x = xmin, y = ymin, width = xmax - xmin, height = ymax - ymin: the pixels are those that
-  // Pillow's crop((xmin, ymin, xmax, ymax)) takes, as experiments in Python have it. VOC counts
-  // from 1 and includes xmax and ymax, so that of such a box the first column and row are left out.
+  // In whole pixels, which some published coordinates are not: x = int(xmin), y = int(ymin), width
+  // = int(xmax) - x, height = int(ymax) - y. Its pixels are those that Pillow's crop((int(xmin),
+  // int(ymin), int(xmax), int(ymax))) takes, as experiments in Python have it. VOC counts from 1
+  // and includes xmax and ymax, so that of such a box the first column and row are left out.
   BoundingBox box;
 };
 

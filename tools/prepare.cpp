@@ -17,7 +17,7 @@ std::string listed(const std::vector<std::string>& words) {
 
 std::vector<std::string> all_kinds() {
   std::vector<std::string> kinds = published_kinds();
-  kinds.insert(kinds.end(), {"weights", "synthetic"});
+  kinds.insert(kinds.end(), {"split", "weights", "synthetic"});
   return kinds;
 }
 
@@ -29,11 +29,13 @@ struct Scope {
 const Scope kScopes[] = {
     {"synthetic",
      {"--layout", "--classes", "--train-per-class", "--val-per-class", "--image-size", "--seed"}},
-    {"published",
-     {"--source", "--download", "--no-checksums", "--no-crop", "--strict", "--max-megapixels"}},
+    {"published", {"--download", "--no-checksums", "--no-crop", "--strict", "--max-megapixels"}},
     {"voc-crop voc-multilabel", {"--class-names"}},
+    {"published split", {"--source"}},
     {"published weights", {"--mirror"}},
-    {"published synthetic", {"--threads", "--quality", "--force"}},
+    {"published synthetic", {"--threads", "--quality"}},
+    {"published synthetic split", {"--force"}},
+    {"split", {"--fraction"}},
     {"weights", {"arch"}},
 };
 
@@ -54,9 +56,14 @@ void add_drawing_options(CommandLine& line, PrepareCommand& command) {
 }
 
 void add_source_options(CommandLine& line, PrepareCommand& command) {
-  line.option("--source", command.source,
-              "data sets: the unpacked folder, an archive as published (tar, tgz, zip...), or a "
-              "folder with such archives; of mix320 those of both sets, CUB,DOGS");
+  line.option(
+      "--source", command.source,
+      "data sets: the unpacked folder, an archive as published (tar, tgz, zip...), or a "
+      "folder with such archives; of mix320 those of both sets, CUB,DOGS; split: the prepared "
+      "folder");
+  line.option("--fraction", command.fraction,
+              "split: per cent of each class's training images that go to part a, the rest to b",
+              in_range(1, 99));
   line.option("--class-names", command.class_names,
               "voc-crop, voc-multilabel: the classes of a data set that has VOC's layout but not "
               "its classes, apart by commas, in the order of their labels");
@@ -78,12 +85,11 @@ void add_source_options(CommandLine& line, PrepareCommand& command) {
 }
 
 void add_options(CommandLine& line, PrepareCommand& command) {
-  line.option(
-          "kind", command.kind,
-          fmt::format("a published data set ({}); weights: torchvision's of a network; synthetic: "
-                      "draw pictures",
-                      listed(published_kinds())),
-          one_of(all_kinds()))
+  line.option("kind", command.kind,
+              fmt::format("a published data set ({}); split: cuts a prepared one in two, OUT/a and "
+                          "OUT/b; weights: torchvision's of a network; synthetic: draw pictures",
+                          listed(published_kinds())),
+              one_of(all_kinds()))
       ->required();
   line.option("arch", command.arch, fmt::format("weights: {}", listed(published_architectures())),
               one_of(published_architectures()));
@@ -112,6 +118,8 @@ void check_kind(const CommandLine& line, const PrepareCommand& command) {
   check_usage(!command.run.output_dir.empty(), "--output-dir is empty");
   check_usage(!is_published || !command.source.empty(),
               "{} needs --source, the unpacked folder or the archives", command.kind);
+  check_usage(command.kind != "split" || !command.source.empty(),
+              "split needs --source, the prepared folder to cut in two");
   check_usage(command.kind != "weights" || !command.arch.empty(), "weights of which network? {}",
               listed(published_architectures()));
   check_usage(command.kind == "weights" || command.mirror.empty() || command.download,
@@ -137,6 +145,9 @@ int main(int argc, char** argv) {
            "concord-prepare mix320 --source CUB_200_2011,dogs --output-dir mix\n"
            "  (the birds, and the dogs of the folder in which images.tar, annotation.tar and "
            "lists.tar lie)\n"
+           "concord-prepare split --source cub --output-dir cub-halves\n"
+           "  (cub-halves/a and cub-halves/b, each a data set with one half of every class's "
+           "training images)\n"
            "concord-prepare weights resnet18 --output-dir weights\n"
            "  (weights/resnet18-f37072fd.pth, 11,689,512 parameters, for --weights)",
        .footnote =
@@ -149,6 +160,8 @@ int main(int argc, char** argv) {
     check_kind(line, command);
     if (command.kind == "synthetic")
       prepare_synthetic(command);
+    else if (command.kind == "split")
+      prepare_split(command);
     else if (command.kind == "weights")
       prepare_weights(command);
     else

@@ -237,6 +237,9 @@ TEST(Download, SaysWhatToDoWithoutANetwork) {
   expect_error([&] { download(published("x", "http://127.0.0.1:1/set.tar"), folder.path()); },
                {"http://127.0.0.1:1/set.tar: cannot be fetched", "curl -L -C - -o set.tar"});
   EXPECT_TRUE(folder.listing().empty());
+  expect_error([&] { download(published("x", "http://127.0.0.1:1/set.tar"), folder / "new"); },
+               {"cannot be fetched"});
+  EXPECT_TRUE(folder.listing().empty()) << "the folder that it made";
   folder.put("file", "x");
   expect_error([&] { download(published("x", "http://127.0.0.1:1/set.tar"), folder / "file"); },
                {"file"});

@@ -46,7 +46,7 @@ TEST(PlanVoc, EveryObjectThatIsNotDifficultIsASample) {
   EXPECT_EQ(plan.images[0].label, 2);
   EXPECT_EQ(plan.images[0].file, "VOCdevkit/VOC2012/JPEGImages/2008_000001.jpg");
   EXPECT_EQ(plan.images[1].box->x, 10);
-  EXPECT_EQ(plan.images[1].box->width, 29.5);
+  EXPECT_EQ(plan.images[1].box->width, 29) << "int(39.5) - 10";
   EXPECT_EQ(plan.published, (std::vector<std::int64_t>{13609, 13841}));
   EXPECT_FALSE(plan_of(folder, VocTask::kCrop, {.boxes = false, .classes = {}}).images[0].box);
 }

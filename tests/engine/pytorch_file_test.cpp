@@ -404,6 +404,44 @@ TEST_F(Hostile, TheFileThatTheOthersChangeIsSound) {
   EXPECT_EQ(read(file).shape(), Shape({1, 2}));
 }
 
+// One value may stand in a file any number of times: what is looked at once for each must stay
+// small. Without limits each of these takes minutes or terabytes.
+TEST_F(Hostile, ValuesThatAreSharedAMillionTimes) {
+  constexpr int kMany = 1000000;
+  const auto repeated = [](const std::string& text) {
+    std::string all;
+    for (int i = 0; i < kMany; ++i) all += text;
+    return all;
+  };
+  const LegacyFile file;
+  const std::string state_dict = "\x8c\x0astate_dict}\x8c\x01w" + file.tensor() + "s";
+  const auto checkpoint = [&](const std::string& optimizer) {
+    return file.bytes("}(" + state_dict + optimizer + "u");
+  };
+  const auto passed_over = [&](const std::string& bytes) {
+    write_bytes(folder_ / "shared", bytes);
+    const WeightsFile weights(folder_ / "shared");
+    EXPECT_EQ(weights.names(), std::vector<std::string>{"w"});
+  };
+  const std::string numbers = "](" + repeated("K\0"s) + "e";
+  // One group of a million parameters, a million times.
+  passed_over(checkpoint("\x8c\x09optimizer}(\x8c\x05state}\x8c\x0cparam_groups](}\x8c\x06params" +
+                         numbers + "sq\5" + repeated("h\5") + "eu"));
+  // A million keys that name one optimiser of a million keys.
+  passed_over(
+      checkpoint("\x8c\x05optim}(" + repeated("K\0N"s) + "uq\5" + repeated("\x8c\x05optimh\5")));
+  // A long name of a million dicts.
+  LegacyFile bare;
+  bare.keys = "]";
+  expect_refused(
+      bare.bytes("}(X\0\0\x10\0"s + std::string(1 << 20, 'x') + "q\5}" + repeated("h\5}") + "u"),
+      {"no state dict"});
+  // A long name of what is no tensor.
+  expect_refused(file.bytes("}(\x8c\x01w" + file.tensor() + "X\0\0\x10\0"s +
+                            std::string(1 << 20, 'x') + "q\5N" + repeated("h\5N") + "u"),
+                 {"1048576 bytes"});
+}
+
 TEST_F(Hostile, TensorsBeyondTheirStorage) {
   const std::string most = "\x8a\x08\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F";
   const auto with = [](auto change) {

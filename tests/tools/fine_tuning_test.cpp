@@ -95,6 +95,29 @@ TEST_F(FineTuning, FrozenBatchNormsKeepTheirStatistics) {
     }
 }
 
+// What is not trained is never drawn anew, whatever the architecture's default.
+TEST_F(FineTuning, ALaterLayerToTrainFromIsTheFirstToStartAnew) {
+  const ProgramResult run = train({"--data", two(), "--weights", last(), "--finetune",
+                                   "--train-from", "layer4", "--output-dir", out_});
+  expect_told(run, 0, {"layer4 and what follows start anew"});
+  const WeightsFile before(last()), after(out_ + "/last.safetensors");
+  for (const std::string& name : before.names())
+    if (name.starts_with("layer3") && name.ends_with("weight")) {
+      EXPECT_EQ(values(after, name), values(before, name)) << name;
+    }
+}
+
+TEST_F(FineTuning, ForceKeepsTheFilesThatARunBeginsFrom) {
+  fs::create_directories(out_);
+  fs::copy_file(last(), out_ + "/last.safetensors");
+  for (const char* option : {"--continue-from", "--weights"}) {
+    expect_told(train({"--data", data(), option, out_ + "/last.safetensors", "--epochs", "3",
+                       "--force", "--output-dir", out_}),
+                1, {"is an input of this run", "copy it elsewhere"});
+    EXPECT_EQ(text_of(out_ + "/last.safetensors"), text_of(last()));
+  }
+}
+
 TEST_F(FineTuning, ResumesToTheSameBits) {
   const Words words = {"--data", two(), "--weights", last(), "--finetune", "--output-dir"};
   const auto with = [&](const std::string& out, const Words& more) {
@@ -129,6 +152,9 @@ TEST_F(FineTuning, SaysWhatIsWrong) {
       1, {"lies inside layer3.0"});
   expect_told(out({"--data", data(), "--weights", last(), "--continue-from", last()}), 2,
               {"exclude each other"});
+  expect_told(out({"--data", two(), "--weights", last(), "--finetune", "--train-from", "fc",
+                   "--reset-from", "layer4"}),
+              2, {"--reset-from layer4", "frozen"});
   EXPECT_FALSE(fs::exists(out_));
 }
 

@@ -21,6 +21,8 @@ struct PrepareCommand {
   // synthetic
   SyntheticOptions synthetic;
   std::string layout = "folder";
+  // split
+  int fraction = 50;
   // published data sets
   std::string source;                    // of a kind made of two data sets, both apart by a comma
   std::vector<std::string> class_names;  // of what is in VOC's layout without its classes
@@ -41,13 +43,19 @@ const std::vector<std::string>& published_kinds();
 // what is published. Throws as download(), FileSource, its plan and prepare() do.
 void prepare_published(const PrepareCommand& command);
 
+// Cuts a prepared data set in two and prints what is in each part. Throws as split_data_set does.
+void prepare_split(const PrepareCommand& command);
+
 // Fetches torchvision's weights of command.arch. Throws as download() does.
 void prepare_weights(const PrepareCommand& command);
 
-// Shows the work on a bar; throws Interrupted after Ctrl-C.
-ProgressCallback report_progress(Progress& bar);
-// The same for bytes, of which the first call tells how many there are in all.
-ProgressCallback report_bytes(const std::string& what);
+// Shows work on a bar, `unit` being so many (`each`) of what the callback counts; the first call
+// tells how many there are in all, and how many were there before. Throws Interrupted after Ctrl-C.
+ProgressCallback report_progress(const std::string& what, const std::string& unit,
+                                 std::int64_t each = 1);
+inline ProgressCallback report_bytes(const std::string& what) {
+  return report_progress(what, "MiB", std::int64_t{1} << 20);
+}
 
 // A row for each class and their sum: images[split][label].
 void print_counts(const std::vector<std::string>& classes, const std::vector<std::string>& splits,
