@@ -42,7 +42,8 @@ class PartialFile {
       : path_(std::move(path)),
         descriptor_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666)) {
     check(descriptor_ >= 0, "{}: cannot be written: {}", path_.string(), std::strerror(errno));
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    // Other failures are of file systems without locks.
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
       ::close(descriptor_);
       fail("{}: another process is fetching it; wait for that one", path_.string());
     }

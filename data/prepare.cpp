@@ -121,11 +121,13 @@ class Preparation {
   }
 
   // What is left to do, by source.
-  std::vector<std::vector<FileWork>> list_work() const {
+  std::vector<std::vector<FileWork>> list_work() {
     std::vector<std::vector<FileWork>> work(sources_.size());
     std::vector<std::unordered_map<std::string, std::size_t>> known(sources_.size());
+    std::vector<std::unordered_set<std::string>> all(sources_.size());
     for (std::size_t i = 0; i < plan_.images.size(); ++i) {
       const PlannedImage& image = plan_.images[i];
+      all_files_ += all[image.source].insert(image.file).second ? 1 : 0;
       if (done_[i]) continue;
       std::vector<FileWork>& list = work[image.source];
       const auto [at, fresh] = known[image.source].emplace(image.file, list.size());
@@ -137,8 +139,8 @@ class Preparation {
 
   void write_images() {
     const auto work = list_work();
-    std::int64_t total = 0, before = 0;
-    for (const auto& list : work) total += static_cast<std::int64_t>(list.size());
+    std::int64_t before = all_files_;
+    for (const auto& list : work) before -= static_cast<std::int64_t>(list.size());
     PrepareJournal journal(staging_.journal());
     for (std::size_t s = 0; s < work.size(); ++s) {
       if (work[s].empty()) continue;
@@ -149,16 +151,16 @@ class Preparation {
       };
       ProgressCallback progress;
       if (options_.progress)
-        progress = [&](std::int64_t done, std::int64_t) { report_progress(before + done, total); };
+        progress = [&](std::int64_t done, std::int64_t) { report_progress(before + done); };
       sources_[s]->for_each(files, options_.threads, body, progress);
       before += static_cast<std::int64_t>(files.size());
     }
   }
 
   // What stops a run from outside leaves what it has done to the next.
-  void report_progress(std::int64_t done, std::int64_t total) {
+  void report_progress(std::int64_t done) {
     try {
-      options_.progress(done, total);
+      options_.progress(done, all_files_);
     } catch (...) {
       staging_.keep();
       throw;
@@ -268,6 +270,15 @@ class Preparation {
     }
   }
 
+  // Where the sources lay is nothing to whom the folder is given.
+  std::string without_places(std::string text) const {
+    for (const FileSource* source : sources_) {
+      const std::string place = (source->location().parent_path() / "").string();
+      if (!place.empty() && text.starts_with(place)) return text.substr(place.size());
+    }
+    return text;
+  }
+
   void write_labels() const {
     if (plan_.multi_labels.empty()) return;
     // Sorted: the ordered kind looks through all names for each.
@@ -285,7 +296,6 @@ class Preparation {
     Json manifest;
     manifest["kind"] = plan_.kind;
     manifest["version"] = CONCORD_VERSION;
-    // Not the path: where the source lay is nothing to whom the folder is given.
     for (const FileSource* source : sources_) {
       Json entry{{"name", source->name()}};
       for (const SourceArchive& archive : source->archives()) {
@@ -310,7 +320,9 @@ class Preparation {
             report.images[split][label];
     for (const ClassGroup& group : plan_.groups)
       manifest["groups"][group.name] = {{"first", group.first}, {"count", group.count}};
-    manifest["unreadable"] = report.unreadable;
+    manifest["unreadable"] = Json::array();
+    for (const std::string& problem : report.unreadable)
+      manifest["unreadable"].push_back(without_places(problem));
     write_json("manifest.json", manifest);
   }
 
@@ -326,6 +338,7 @@ class Preparation {
   StagingFolder staging_;
   std::vector<std::optional<PreparedImage>> done_;  // by index into the plan, as the next
   std::vector<std::string> problems_;
+  std::int64_t all_files_ = 0;
 };
 
 }  // namespace

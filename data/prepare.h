@@ -17,9 +17,9 @@ struct PrepareOptions {
   bool strict = false;  // an unreadable image is an Error instead of an entry in the report
   int quality = 95;     // of the JPEG files, 1..100
   int threads = 0;      // 0: all; the files do not depend on it
-  std::int64_t max_pixels = std::int64_t{1} << 26;      // a picture of more is unreadable
-  bool replace = false;                                 // an output folder that is not empty
-  ProgressCallback progress = {};                       // in files of the sources
+  std::int64_t max_pixels = std::int64_t{1} << 26;  // a picture of more is unreadable
+  bool replace = false;                             // an output folder that is not empty
+  ProgressCallback progress = {};  // in files of the sources, those of an earlier run included
   std::function<void(const std::string&)> notice = {};  // what the user should know, a line each
 };
 
@@ -41,8 +41,9 @@ struct PrepareReport {
 //
 // A run that is interrupted (killed, or `progress` throws) or cannot write leaves a hidden folder
 // beside `output`. The next one with the same sources, plan and options goes on from there and
-// yields the same bytes; one with others begins anew and says so. Throws Error, also when a class
-// is left without images in a split.
+// yields the same bytes; one with others begins anew and says so. Of a source that is a folder it
+// is taken on trust that its images are the same as before. Throws Error, also when a class is left
+// without images in a split.
 PrepareReport prepare(const std::vector<const FileSource*>& sources, const ImagePlan& plan,
                       const std::filesystem::path& output, const PrepareOptions& options);
 

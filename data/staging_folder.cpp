@@ -101,7 +101,8 @@ void StagingFolder::take_or_make(const std::string& record) {
   check(!error, "{}: cannot be written: {}", target_.parent_path().string(), error.message());
   lock_ = ::open((staging_ / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   check(lock_ >= 0, "{}: cannot be written: {}", staging_.string(), std::strerror(errno));
-  check(::flock(lock_, LOCK_EX | LOCK_NB) == 0,
+  // Other failures are of file systems without locks.
+  check(::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK,
         "{}: another run is preparing it; wait for that one or name another folder",
         target_.string());
   const fs::path file = staging_ / "record";

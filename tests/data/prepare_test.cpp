@@ -71,7 +71,13 @@ TEST(Prepare, GoesOnWhereAStoppedRunWas) {
   const ImagePlan plan = small_set(folder);
   run(folder, plan, "whole");
   leave_unfinished(folder, plan, 20);
-  const Outcome second = run(folder, plan, "out");
+  std::int64_t last = 0;
+  const Outcome second =
+      run(folder, plan, "out", {.progress = [&](std::int64_t done, std::int64_t total) {
+            EXPECT_EQ(total, kImages) << "with those of the first run";
+            last = done;
+          }});
+  EXPECT_EQ(last, kImages);
   EXPECT_GT(second.report.resumed, 0);
   EXPECT_LE(second.report.resumed, 20);
   ASSERT_EQ(second.notices.size(), 1U);
@@ -259,6 +265,9 @@ TEST(Prepare, ArchivesGiveTheBytesOfTheFolder) {
     EXPECT_NE(report.unreadable[0].find("001.Auk/5.jpg: neither JPEG nor PNG"), std::string::npos);
     EXPECT_NE(report.unreadable[1].find("002.Bee/6.jpg: no such file"), std::string::npos)
         << report.unreadable[1];
+    EXPECT_EQ(read_bytes(folder / output / "manifest.json").find(folder.path().string()),
+              std::string::npos)
+        << "where the source lies is nobody's business";
     fs::remove(folder / output / "manifest.json");  // it states the source
     return contents(folder / output);
   };

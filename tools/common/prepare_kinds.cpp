@@ -7,27 +7,20 @@
 
 namespace concord::tool {
 
-ProgressCallback report_progress(Progress& bar) {
-  return [&bar](std::int64_t done, std::int64_t) {
-    stop_if_interrupted();
-    bar.update(done);
-  };
-}
-
-ProgressCallback report_bytes(const std::string& what) {
-  constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+ProgressCallback report_progress(const std::string& what, const std::string& unit,
+                                 std::int64_t each) {
   return [=, bar = std::shared_ptr<Progress>(), of = std::int64_t{-1}](std::int64_t done,
                                                                        std::int64_t total) mutable {
     stop_if_interrupted();
-    // Another total is another file.
+    // Another total is another piece of work.
     if (!bar || of != total) {
       of = total;
-      bar.reset();
-      bar = std::make_shared<Progress>(what, total / kMiB, "MiB");
-      bar->begin_at(done / kMiB);
+      bar.reset();  // before the next one draws
+      bar = std::make_shared<Progress>(what, total / each, unit);
+      bar->begin_at(done / each);
     }
     if (done < total)
-      bar->update(done / kMiB);
+      bar->update(done / each);
     else
       bar.reset();
   };

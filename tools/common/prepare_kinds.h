@@ -49,10 +49,13 @@ void prepare_split(const PrepareCommand& command);
 // Fetches torchvision's weights of command.arch. Throws as download() does.
 void prepare_weights(const PrepareCommand& command);
 
-// Shows the work on a bar; throws Interrupted after Ctrl-C.
-ProgressCallback report_progress(Progress& bar);
-// The same for bytes, of which the first call tells how many there are in all.
-ProgressCallback report_bytes(const std::string& what);
+// Shows work on a bar, `unit` being so many (`each`) of what the callback counts; the first call
+// tells how many there are in all, and how many were there before. Throws Interrupted after Ctrl-C.
+ProgressCallback report_progress(const std::string& what, const std::string& unit,
+                                 std::int64_t each = 1);
+inline ProgressCallback report_bytes(const std::string& what) {
+  return report_progress(what, "MiB", std::int64_t{1} << 20);
+}
 
 // A row for each class and their sum: images[split][label].
 void print_counts(const std::vector<std::string>& classes, const std::vector<std::string>& splits,

@@ -153,8 +153,7 @@ void prepare_published(const PrepareCommand& command) {
   options.notice = [](const std::string& what) { note("{}", what); };
   PrepareReport report;
   try {
-    Progress bar("preparing", static_cast<std::int64_t>(plan.images.size()), "images");
-    options.progress = report_progress(bar);
+    options.progress = report_progress("preparing", "images");
     report = prepare(sources, plan, command.run.output_dir, options);
   } catch (const Interrupted&) {
     throw Interrupted(

@@ -12,11 +12,8 @@ void prepare_synthetic(PrepareCommand& command) {
   const auto count = static_cast<std::size_t>(synthetic.classes);
   const std::int64_t train = std::int64_t{synthetic.classes} * synthetic.train_per_class;
   const std::int64_t held_out = std::int64_t{synthetic.classes} * synthetic.val_per_class;
-  {
-    Progress bar("drawing", train + held_out, "images");
-    synthetic.progress = report_progress(bar);
-    write_synthetic(command.run.output_dir, synthetic);
-  }
+  synthetic.progress = report_progress("drawing", "images");
+  write_synthetic(command.run.output_dir, synthetic);
   const auto& names = synthetic_classes();
   print_counts({names.begin(), names.begin() + synthetic.classes},
                {"train", command.layout == "cub" ? "test" : "val"},
