@@ -77,6 +77,15 @@ FileSource::FileSource(fs::path location, SourceOptions options)
     open_archive(location_);
   }
   std::sort(files_.begin(), files_.end());
+  options_.progress = {};  // it may refer to what does not live as long
+}
+
+FileSource::FileSource(const std::vector<fs::path>& archives, SourceOptions options)
+    : location_(archives.size() == 1 ? archives[0] : archives.at(0).parent_path()),
+      options_(std::move(options)) {
+  for (const fs::path& archive : archives) open_archive(archive);
+  std::sort(files_.begin(), files_.end());
+  options_.progress = {};  // it may refer to what does not live as long
 }
 
 void FileSource::open_folder() {

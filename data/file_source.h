@@ -36,6 +36,9 @@ class FileSource {
   // of archives also what ArchiveFile throws, an entry that two of them have, and one of a
   // published name and size (published_files.h) with another checksum.
   explicit FileSource(std::filesystem::path location, SourceOptions options = {});
+  // These archives and nothing else that lies beside them; at least one.
+  explicit FileSource(const std::vector<std::filesystem::path>& archives,
+                      SourceOptions options = {});
 
   const std::filesystem::path& location() const { return location_; }
   // The last part of the location: what others may know of it.

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <iterator>
 
+#include "data/manifest.h"
+#include "data/multi_label_folder.h"
 #include "kernels/error.h"
 
 namespace concord {
@@ -45,7 +47,7 @@ void read_class(const fs::path& folder, std::int64_t label, ImageSet& set) {
   const std::size_t before = set.samples.size();
   for (const std::string& file : listing.files) {
     if (has_image_extension(file))
-      set.samples.push_back({folder / file, label});
+      set.samples.push_back({.path = folder / file, .label = label});
     else
       ++set.ignored_files;
   }
@@ -59,20 +61,18 @@ void read_class(const fs::path& folder, std::int64_t label, ImageSet& set) {
 // A published data set is recognised by its index files, since its class folders alone would read
 // as an image folder without crops and split.
 void refuse_published_layout(const fs::path& root) {
-  const auto refuse = [&](const char* layout, const std::string& remedy) {
-    fail("{}: is in the {} layout; {}", root.string(), layout, remedy);
+  const auto refuse = [&](const char* layout, const std::string& kind, const char* others = "") {
+    fail(
+        "{}: is in the {} layout; give {}:{} to read it as it is{}, or run `concord-prepare {} "
+        "--source {} --output-dir DIR` and pass DIR instead",
+        root.string(), layout, kind, root.string(), others, kind, root.string());
   };
-  const std::string sort =
-      "sort its images into train/CLASS/ and val/CLASS/ folders and pass their parent instead";
   if (fs::exists(root / "images.txt") && fs::is_directory(root / "images"))
-    refuse("CUB-200-2011",
-           fmt::format("run `concord-prepare cub200 --source {} --output-dir DIR` and pass DIR "
-                       "instead",
-                       root.string()));
+    refuse("CUB-200-2011", "cub200");
   if (fs::is_directory(root / "Images") && fs::is_directory(root / "Annotation"))
-    refuse("Stanford Dogs", sort);
+    refuse("Stanford Dogs", "dogs120");
   if (fs::is_directory(root / "JPEGImages") && fs::is_directory(root / "ImageSets"))
-    refuse("Pascal VOC", sort);
+    refuse("Pascal VOC", "voc-crop", " (or voc-animals, voc-multilabel)");
 }
 
 void check_same_classes(const ImageSet& train, const ImageSet& validation) {
@@ -117,10 +117,11 @@ ImageSet read_class_folder(const fs::path& root, std::string name) {
   return set;
 }
 
-ImageFolder read_image_folder(const fs::path& root) {
+namespace {
+
+ImageFolder read_folder(const fs::path& root) {
   std::error_code error;
-  check(fs::exists(root, error), "{}: no such folder", root.string());
-  refuse_published_layout(root);
+  if (is_multi_label_folder(root)) return read_multi_label_folder(root);
   ImageFolder folder;
   const bool has_train = fs::is_directory(root / "train", error);
   const char* held_out = fs::is_directory(root / "val", error)    ? "val"
@@ -138,17 +139,15 @@ ImageFolder read_image_folder(const fs::path& root) {
   return folder;
 }
 
-Halves split_halves(const ImageSet& set) {
-  std::vector<std::int64_t> sizes(set.classes.size(), 0);
-  for (const ImageSample& sample : set.samples) ++sizes[static_cast<std::size_t>(sample.label)];
-  std::vector<std::int64_t> seen(set.classes.size(), 0);
-  Halves halves;
-  for (std::size_t i = 0; i < set.samples.size(); ++i) {
-    const auto label = static_cast<std::size_t>(set.samples[i].label);
-    (seen[label]++ < sizes[label] / 2 ? halves.first : halves.second)
-        .push_back(static_cast<std::int64_t>(i));
-  }
-  return halves;
+}  // namespace
+
+ImageFolder read_image_folder(const fs::path& root) {
+  std::error_code error;
+  check(fs::exists(root, error), "{}: no such folder", root.string());
+  refuse_published_layout(root);
+  ImageFolder folder = read_folder(root);
+  apply_manifest(root, folder);
+  return folder;
 }
 
 }  // namespace concord

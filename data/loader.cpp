@@ -254,7 +254,7 @@ class Loader::Impl {
     try {
       std::shared_ptr<const ImageCache::Pixels> pixels = cache.find(index);
       if (pixels == nullptr) {
-        const Image image = load_image(set.samples[index].path, {.max_pixels = options.max_pixels});
+        const Image image = load_sample(set.samples[index], {.max_pixels = options.max_pixels});
         pixels = std::make_shared<const ImageCache::Pixels>(
             resize_bilinear(image, options.image_size, options.image_size).rgb);
         cache.insert(index, pixels);

@@ -270,10 +270,11 @@ class Preparation {
 
   void write_labels() const {
     if (plan_.multi_labels.empty()) return;
-    Json labels{{"classes", plan_.classes}, {"images", Json::object()}};
+    // Sorted: the ordered kind looks through all names for each.
+    nlohmann::json labels{{"classes", plan_.classes}, {"images", nlohmann::json::object()}};
     for (std::size_t i = 0; i < done_.size(); ++i) {
       if (!done_[i]) continue;
-      Json& of_image = labels["images"][plan_.images[i].target] = Json::array();
+      auto& of_image = labels["images"][plan_.images[i].target] = nlohmann::json::array();
       for (std::size_t label = 0; label < plan_.classes.size(); ++label)
         if (plan_.multi_labels[i * plan_.classes.size() + label] != 0) of_image.push_back(label);
     }
@@ -313,9 +314,10 @@ class Preparation {
     write_json("manifest.json", manifest);
   }
 
-  void write_json(const char* name, const Json& json) const {
+  template <class AnyJson>
+  void write_json(const char* name, const AnyJson& json) const {
     write_file(staging_.path() / name,
-               json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+               json.dump(2, ' ', false, AnyJson::error_handler_t::replace) + "\n");
   }
 
   const std::vector<const FileSource*>& sources_;

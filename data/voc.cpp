@@ -83,8 +83,9 @@ std::int64_t label_of(const AnnotatedObject& object, const Classes& known,
                       const std::vector<std::string>& names, const std::string& file) {
   const auto label = known.label_of.find(object.name);
   check(label != known.label_of.end(),
-        "{}: an object of class {}, which is none of {}; give --class-names with the classes of "
-        "this source",
+        "{}: an object of class {}, which is none of {}; a source with classes of its own is "
+        "prepared "
+        "by concord-prepare voc-crop or voc-multilabel with --class-names",
         file, object.name, list_of(names));
   return label->second;
 }

@@ -22,9 +22,10 @@ class WeightsFile {
   explicit WeightsFile(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const;
-  // Empty for PyTorch's files.
+  // SafetensorsFile's or PytorchFile's.
   const std::map<std::string, std::string>& metadata() const;
-  std::vector<std::string> names() const;
+  // In the order of the file.
+  const std::vector<std::string>& names() const { return names_; }
   bool contains(const std::string& name) const { return originals_.contains(name); }
   // The following throw for an unknown name, naming those near it.
   Tensor tensor(const std::string& name) const;
@@ -38,6 +39,7 @@ class WeightsFile {
 
  private:
   std::variant<SafetensorsFile, PytorchFile> file_;
+  std::vector<std::string> names_;
   std::map<std::string, std::string> originals_;
   std::vector<std::string> notes_;
 };

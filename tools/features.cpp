@@ -109,10 +109,7 @@ void extract(Options& options, const CommandLine& line) {
       top1.push_back(rank < 1);
       top3.push_back(rank < 3);
       const auto sample = static_cast<std::size_t>(batch.indices[static_cast<std::size_t>(i)]);
-      names.push_back(loader.set()
-                          .samples[sample]
-                          .path.lexically_relative(options.images.data)
-                          .generic_string());
+      names.push_back(name_of_sample(loader.set().samples[sample], options.images.data));
     }
     writer.append(outputs.features, batch.labels, top1, top3, names);
     shape = outputs.features.shape();

@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <numeric>
 #include <optional>
+#include <unordered_map>
 
 #include "data/files.h"
+#include "data/planned_set.h"
 #include "data/resize.h"
 #include "engine/autograd.h"
 #include "engine/ops/arithmetic.h"
@@ -105,20 +107,45 @@ std::vector<std::int64_t> chosen_channels(const std::string& wanted, const Featu
 
 constexpr int kPhotograph = 256;  // side in pixels
 
-// The photograph of a row, as a square; empty where it cannot be shown.
-Image photograph_of(const std::string& data, const std::string& name) {
-  if (data.empty() || name.empty()) return {};
-  try {
-    return resize_bilinear(load_image(fs::path(data) / name), kPhotograph, kPhotograph);
-  } catch (const Error& error) {
-    warn("{}; the row is shown without its photograph", error.what());
-    return {};
+// The photographs of rows, by the names that the store has for them.
+class Photographs {
+ public:
+  explicit Photographs(std::string data) : data_(std::move(data)) {
+    if (!names_planned_set(data_)) return;
+    ImageFolder folder = read_images(data_);
+    const auto add = [&](ImageSet& set) {
+      for (ImageSample& sample : set.samples) {
+        std::string name = sample.name;
+        planned_.emplace(std::move(name), std::move(sample));
+      }
+    };
+    add(folder.train);
+    if (folder.validation) add(*folder.validation);
   }
-}
+
+  // As a square; empty where it cannot be shown.
+  Image of(const std::string& name) const {
+    if (data_.empty() || name.empty()) return {};
+    try {
+      const auto planned = planned_.find(name);
+      const Image image = planned == planned_.end() ? load_image(fs::path(data_) / name)
+                                                    : load_sample(planned->second);
+      return resize_bilinear(image, kPhotograph, kPhotograph);
+    } catch (const Error& error) {
+      warn("{}; the row is shown without its photograph", error.what());
+      return {};
+    }
+  }
+
+ private:
+  std::string data_;
+  std::unordered_map<std::string, ImageSample> planned_;
+};
 
 MapSheet make_sheet(const Options& options, TransNet& net, const FeatureStore& a,
                     const FeatureStore& b) {
   MapSheet sheet;
+  const Photographs photographs(options.data);
   for (const float p : net.gates().to_vector<float>()) sheet.gates.push_back(p);
   const auto channels = chosen_channels(options.channels, b);
   for (const std::int64_t image : chosen_images(options.images, b)) {
@@ -128,7 +155,7 @@ MapSheet make_sheet(const Options& options, TransNet& net, const FeatureStore& a
     const Orders orders = net.disentangle(at_size(maps_a, maps_b.dim(2), maps_b.dim(3)));
     const Tensor delta = subtract(maps_b.to(orders.y.device()), orders.y);
     const std::string name = b.names().empty() ? "" : b.names()[static_cast<std::size_t>(image)];
-    const Image photograph = photograph_of(options.data, name);
+    const Image photograph = photographs.of(name);
     for (const std::int64_t channel : channels) {
       MapRow row;
       row.image = name.empty() ? fmt::format("image {}", image) : name;

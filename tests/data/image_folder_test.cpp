@@ -95,20 +95,13 @@ TEST(ReadImageFolder, SendsPublishedLayoutsToPrepare) {
   folder.put("cub/images.txt", "1 a/b.jpg\n");
   folder.put("cub/images/a/b.jpg", "x");
   expect_error([&] { read_image_folder(folder / "cub"); },
-               {"CUB-200-2011", "concord-prepare cub200 --source"});
+               {"CUB-200-2011", "give cub200:", "concord-prepare cub200 --source"});
   CONCORD_NEEDS_SHARED_DATA(data);
   expect_error([&] { read_image_folder(data / "CUB_200_2011"); }, {"concord-prepare cub200"});
-  expect_error([&] { read_image_folder(data / "StanfordDogs"); }, {"Stanford Dogs", "train/CLASS"});
-  expect_error([&] { read_image_folder(data / "VOC"); }, {"Pascal VOC", "train/CLASS"});
-}
-
-TEST(SplitHalves, CutsEachClassInTheMiddle) {
-  ImageSet set;
-  set.classes = {"a", "b", "c"};
-  for (const std::int64_t label : {0, 0, 0, 0, 0, 1, 1, 2}) set.samples.push_back({"x", label});
-  const Halves halves = split_halves(set);
-  EXPECT_EQ(halves.first, (std::vector<std::int64_t>{0, 1, 5}));
-  EXPECT_EQ(halves.second, (std::vector<std::int64_t>{2, 3, 4, 6, 7}));
+  expect_error([&] { read_image_folder(data / "StanfordDogs"); },
+               {"Stanford Dogs", "dogs120:", "concord-prepare dogs120"});
+  expect_error([&] { read_image_folder(data / "VOC"); },
+               {"Pascal VOC", "voc-crop:", "voc-multilabel", "concord-prepare voc-crop"});
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
-// Small sources in the layouts of Stanford Dogs and Pascal VOC, their pictures drawn by formula.
+// Small sources in the layouts of CUB-200-2011, Stanford Dogs and Pascal VOC, their pictures drawn
+// by formula.
 
 #include <fmt/core.h>
 
@@ -49,6 +50,26 @@ inline void write_dogs(const TempFolder& folder, const std::string& name) {
     }
   folder.put(name + "/train_list.txt", lists[0]);
   folder.put(name + "/test_list.txt", lists[1]);
+}
+
+// Two classes of two images; the numbering of classes.txt is not that of the names.
+inline void write_birds(const TempFolder& folder, const std::string& name,
+                        const std::string& first = "001.Auk",
+                        const std::string& second = "002.Bee_eater") {
+  folder.put(name + "/classes.txt", fmt::format("2 {}\n1 {}\n", second, first));
+  std::string images, labels, splits, boxes;
+  for (int i = 1; i <= 4; ++i) {
+    const std::string file = fmt::format("{}/bird_{}.jpg", i <= 2 ? first : second, i);
+    folder.put(name + "/images/" + file, drawn_jpeg(10 + i));
+    images += fmt::format("{} {}\n", i, file);
+    labels += fmt::format("{} {}\n", i, i <= 2 ? 1 : 2);
+    splits += fmt::format("{} {}\n", i, i % 2);
+    boxes += fmt::format("{} {}.5 2.0 20.0 15.0\n", i, i);
+  }
+  folder.put(name + "/images.txt", images);
+  folder.put(name + "/image_class_labels.txt", labels);
+  folder.put(name + "/train_test_split.txt", splits);
+  folder.put(name + "/bounding_boxes.txt", boxes);
 }
 
 // Three training and two validation images: objects of four classes, one of which is in training

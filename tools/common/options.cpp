@@ -178,7 +178,9 @@ void add_batch_size_option(CommandLine& line, std::int64_t& batch_size) {
 void add_image_options(CommandLine& line, ImageOptions& options,
                        const std::string& image_size_help) {
   line.option("--data", options.data,
-              "folder with train/ and val/ (or test/) of class folders, or of class folders alone");
+              "folder with train/ and val/ (or test/) of class folders, or of class folders alone; "
+              "or KIND:FOLDER, a published data set as it lies: cub200, dogs120, voc-crop, "
+              "voc-animals, voc-multilabel, or mix320:CUB_FOLDER,DOGS_FOLDER");
   line.option("--image-size", options.image_size, image_size_help, in_range(1, 4096));
   add_batch_size_option(line, options.batch_size);
   line.option("--workers", options.workers, "threads that decode images", in_range(1, 256));
@@ -204,7 +206,7 @@ LoaderOptions loader_options(const ImageOptions& options, Device device) {
 }
 
 ImageSet read_split(const std::string& data, const std::string& split) {
-  ImageFolder folder = read_image_folder(data);
+  ImageFolder folder = read_images(data);
   if (split == "train") return std::move(folder.train);
   check(folder.validation.has_value(),
         "{}: has no val/ or test/ folder; use --split train, or name a folder with train/ and val/",
@@ -212,11 +214,24 @@ ImageSet read_split(const std::string& data, const std::string& split) {
   return std::move(*folder.validation);
 }
 
+namespace {
+
+std::string sample_text(const ImageSample& sample, const std::filesystem::path& root) {
+  std::string text = name_of_sample(sample, root);
+  if (sample.box)
+    text += fmt::format(" {} {} {} {}", sample.box->x, sample.box->y, sample.box->width,
+                        sample.box->height);
+  return text;
+}
+
+}  // namespace
+
 std::string fingerprint(const ImageSet& set) {
   std::string names;
   for (const std::string& name : set.classes) names += name + '\n';
-  for (const ImageSample& sample : set.samples)
-    names += sample.path.lexically_relative(set.root).generic_string() + '\n';
+  for (const ImageSample& sample : set.samples) names += sample_text(sample, set.root) + '\n';
+  // Only where there are any: runs on sets without them must go on as they began.
+  names.append(set.multi_labels.begin(), set.multi_labels.end());
   return fmt::format("{} images of {} classes, names {:08x}", set.samples.size(),
                      set.classes.size(), crc32c(names));
 }

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "data/image_folder.h"
 #include "data/loader.h"
+#include "data/planned_set.h"
 #include "engine/optimizer.h"
 #include "tools/common/program.h"
 
