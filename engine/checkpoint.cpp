@@ -198,13 +198,23 @@ Continuation continue_from(const fs::path& path, Module& module, Optimizer& opti
         "{}: is from the middle of epoch {}, after {} steps; its own run goes on from there with "
         "--resume",
         path.string(), result.epoch + 1, step);
+  if (says("generator_seed")) result.generator = state_of(file).generator;
   std::vector<Assignment> assignments = plan(file, module);
   const bool has_state =
       std::any_of(file.names().begin(), file.names().end(),
                   [](const std::string& name) { return name.starts_with(kOptimizerPrefix); });
-  if (has_state)
-    load_optimizer(file, optimizer);
-  else
+  if (has_state) {
+    try {
+      load_optimizer(file, optimizer);
+    } catch (const Error& error) {
+      fail(
+          "{}. Go on with the optimiser that it was trained with (--optimizer, --momentum), or "
+          "take "
+          "its weights alone (--weights)",
+          error.what());
+    }
+  }
+  if (!has_state)
     result.notes.push_back(fmt::format(
         "{}: holds no state of an optimiser for these parameters; it begins anew", path.string()));
   apply(assignments);

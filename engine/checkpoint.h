@@ -4,6 +4,7 @@
 // generator_seed, generator_offset, metrics and configuration (JSON).
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@ TrainingState load_checkpoint(const std::filesystem::path& path, Module& module,
 // state the optimiser's is left as it is, with a note. Nothing is changed on failure.
 struct Continuation {
   std::int64_t epoch = 0;
+  std::optional<random::Generator> generator;  // of a checkpoint of Concord's
   std::vector<std::string> notes;
 };
 Continuation continue_from(const std::filesystem::path& path, Module& module, Optimizer& optimizer);

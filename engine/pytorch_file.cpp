@@ -19,6 +19,8 @@ using Kind = PickleValue::Kind;
 using Index = Pickle::Index;
 
 constexpr std::size_t kMaxName = 1024;
+constexpr std::size_t kMaxDicts = 10000;  // looked into for a state dict
+constexpr std::size_t kMostListed = 8;    // names in a message
 
 }  // namespace
 
@@ -113,9 +115,12 @@ class PytorchFile::Reader {
         if (dict.kind != Kind::kDict || depth == kLevels) continue;
         for (std::size_t i = 0; i < dict.items.size(); i += 2) {
           const PickleValue& key = pickle_.at(dict.items[i]);
-          if (key.kind != Kind::kString || is_of_training(key.text)) continue;
+          if (key.kind != Kind::kString || key.text.size() > kMaxName || is_of_training(key.text))
+            continue;
           if (pickle_.at(dict.items[i + 1]).kind != Kind::kDict) continue;
           if (!seen.insert(dict.items[i + 1]).second) continue;  // one dict under two names
+          check(seen.size() <= kMaxDicts, "{}: holds more than {} dicts: not a checkpoint", where_,
+                kMaxDicts);
           next.push_back({place.path.empty() ? key.text : place.path + "." + key.text,
                           dict.items[i + 1], place.usual && is_usual(key.text)});
         }
@@ -127,11 +132,10 @@ class PytorchFile::Reader {
 
   // Of the names, the first few, for a message.
   static std::string listed(const std::vector<std::string>& names) {
-    constexpr std::size_t kMost = 8;
     std::string text;
-    for (std::size_t i = 0; i < std::min(kMost, names.size()); ++i)
+    for (std::size_t i = 0; i < std::min(kMostListed, names.size()); ++i)
       text += (i == 0 ? "" : ", ") + (names[i].empty() ? "the whole" : names[i].substr(0, 80));
-    return names.size() > kMost ? text + ", ..." : text;
+    return names.size() > kMostListed ? text + ", ..." : text;
   }
 
   // "a dict with the keys epoch, args"
@@ -140,9 +144,10 @@ class PytorchFile::Reader {
     if (object_.is_tensor(pickle_.root_index())) return "a tensor";
     if (root.kind != Kind::kDict) return std::string(name_of(root.kind));
     std::vector<std::string> keys;
-    for (std::size_t i = 0; i < root.items.size(); i += 2) {
+    for (std::size_t i = 0; i < root.items.size() && keys.size() <= kMostListed; i += 2) {
       const PickleValue& key = pickle_.at(root.items[i]);
-      keys.push_back(key.kind == Kind::kString ? key.text : std::string(name_of(key.kind)));
+      keys.push_back(key.kind == Kind::kString ? key.text.substr(0, kMaxName)
+                                               : std::string(name_of(key.kind)));
     }
     return keys.empty() ? "an empty dict" : "a dict with the keys " + listed(keys);
   }
@@ -155,7 +160,7 @@ class PytorchFile::Reader {
             name.size(), kMaxName);
       if (object_.is_tensor(dict.items[i + 1]))
         file_.add(name, object_.tensor(dict.items[i + 1], name));
-      else
+      else if (left_out.size() <= kMostListed)
         left_out.push_back(name);
     }
     if (!left_out.empty())
@@ -164,15 +169,8 @@ class PytorchFile::Reader {
                       listed(left_out)));
     std::map<StoredDtype, std::size_t> counts;
     for (const auto& [name, tensor] : file_.tensors_) ++counts[tensor.dtype];
-    for (const auto& [dtype, count] : counts) {
-      if (dtype == StoredDtype::kFloat32 || dtype == StoredDtype::kInt64 ||
-          dtype >= StoredDtype::kFirstUnread)
-        continue;
-      file_.notes_.push_back(fmt::format("{}: {} of its tensors {} {} and {} converted to {}",
-                                         where_, count, count == 1 ? "is" : "are", name_of(dtype),
-                                         count == 1 ? "was" : "were",
-                                         dtype < StoredDtype::kInt64 ? "float32" : "int64"));
-    }
+    for (std::string& note : conversion_notes(where_, counts))
+      file_.notes_.push_back(std::move(note));
   }
 
   // Before the metadata and after the state dict, whose parameters it is for.

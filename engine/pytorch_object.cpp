@@ -1,11 +1,9 @@
 #include "engine/pytorch_object.h"
 
-#include <array>
 #include <cstring>
 #include <optional>
 #include <utility>
 
-#include "engine/half.h"
 #include "engine/stored_zip.h"
 #include "kernels/error.h"
 
@@ -20,42 +18,7 @@ constexpr std::string_view kZipStart("PK\3\4", 4);
 // 0x1950a86a20f9469cfc6c, little-endian.
 constexpr std::string_view kMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
 constexpr std::int64_t kLegacyProtocol = 1001;
-constexpr std::int64_t kMaxExpanded = std::int64_t{1} << 28;
-
-struct DtypeInfo {
-  std::string_view name;     // torch.NAME
-  std::string_view storage;  // torch.STORAGE; empty where there is none
-  std::uint64_t bytes;
-};
-// In the order of StoredDtype.
-constexpr DtypeInfo kDtypes[] = {
-    {"float32", "FloatStorage", 4},
-    {"float64", "DoubleStorage", 8},
-    {"float16", "HalfStorage", 2},
-    {"bfloat16", "BFloat16Storage", 2},
-    {"int64", "LongStorage", 8},
-    {"int32", "IntStorage", 4},
-    {"int16", "ShortStorage", 2},
-    {"int8", "CharStorage", 1},
-    {"uint8", "ByteStorage", 1},
-    {"bool", "BoolStorage", 1},
-    {"uint16", "", 2},
-    {"uint32", "", 4},
-    {"uint64", "", 8},
-    {"complex64", "ComplexFloatStorage", 8},
-    {"complex128", "ComplexDoubleStorage", 16},
-    {"float8_e4m3fn", "", 1},
-    {"float8_e5m2", "", 1},
-};
-
-const DtypeInfo& info(StoredDtype dtype) { return kDtypes[static_cast<std::size_t>(dtype)]; }
-
-std::optional<StoredDtype> find_dtype(std::string_view DtypeInfo::*member, std::string_view name) {
-  for (std::size_t i = 0; i < std::size(kDtypes); ++i)
-    if (!name.empty() && kDtypes[i].*member == name) return static_cast<StoredDtype>(i);
-  return std::nullopt;
-}
-
+constexpr std::size_t kMaxKey = 1024;
 // The part behind the last dot.
 std::string_view last_part(std::string_view name) { return name.substr(name.rfind('.') + 1); }
 
@@ -63,110 +26,7 @@ bool is_tar(std::string_view bytes) {
   return bytes.size() > 262 && bytes.substr(257, 5) == "ustar";
 }
 
-// `count` elements of `From` at `data` with the strides, in row-major order, converted.
-template <class From, class To, class Convert>
-void gather(const char* data, const Shape& shape, const std::vector<std::int64_t>& strides, To* to,
-            Convert convert) {
-  std::array<std::int64_t, Shape::kMaxRank> index{};
-  std::int64_t offset = 0;
-  for (std::int64_t i = 0; i < shape.numel(); ++i) {
-    From value;
-    std::memcpy(&value, data + offset * static_cast<std::int64_t>(sizeof(From)), sizeof(From));
-    to[i] = convert(value);
-    for (std::size_t axis = shape.rank(); axis-- > 0;) {
-      offset += strides[axis];
-      if (++index[axis] < shape[axis]) break;
-      offset -= strides[axis] * shape[axis];
-      index[axis] = 0;
-    }
-  }
-}
-
-bool is_contiguous(const Shape& shape, const std::vector<std::int64_t>& strides) {
-  std::int64_t expected = 1;
-  for (std::size_t axis = shape.rank(); axis-- > 0;) {
-    if (shape[axis] != 1 && strides[axis] != expected) return false;
-    expected *= shape[axis];
-  }
-  return true;
-}
-
 }  // namespace
-
-std::string_view name_of(StoredDtype dtype) { return info(dtype).name; }
-
-Tensor read_stored(const StoredTensor& from, const std::string& where) {
-  check(from.dtype < StoredDtype::kFirstUnread,
-        "{} is {}; floats of 16, 32 and 64 bits, whole numbers of up to 32 bits or int64, "
-        "and bool can be read",
-        where, info(from.dtype).name);
-  const char* data = from.data.data();
-  const DType dtype = from.dtype < StoredDtype::kInt64 ? DType::kFloat32 : DType::kInt64;
-  const std::int64_t numel = from.shape.numel();
-  if (numel == 0) return Tensor::empty(from.shape, {.dtype = dtype});
-  const bool as_it_is = from.dtype == StoredDtype::kFloat32 || from.dtype == StoredDtype::kInt64;
-  if (as_it_is && is_contiguous(from.shape, from.strides) &&
-      reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) == 0)
-    return Tensor::borrow(from.shape, dtype, const_cast<char*>(data), from.owner);
-  const std::uint64_t stored = from.data.size() / info(from.dtype).bytes;
-  check(numel <= kMaxExpanded || static_cast<std::uint64_t>(numel) <= stored,
-        "{} of shape {} repeats its {} elements more often than is allowed (to at most "
-        "{}); save tensor.clone()",
-        where, from.shape.to_string(), stored, kMaxExpanded);
-
-  Tensor result = Tensor::empty(from.shape, {.dtype = dtype});
-  const auto copy = [&]<class From, class To>(From, To, auto convert) {
-    gather<From>(data, from.shape, from.strides, result.data<To>(), convert);
-  };
-  const auto floats = [&](auto example) {
-    copy(example, 0.0F, [](auto value) { return static_cast<float>(value); });
-  };
-  const auto integers = [&](auto example) {
-    copy(example, std::int64_t{0}, [](auto value) { return static_cast<std::int64_t>(value); });
-  };
-  switch (from.dtype) {
-    case StoredDtype::kFloat32:
-      floats(0.0F);
-      break;
-    case StoredDtype::kFloat64:
-      floats(0.0);
-      break;
-    case StoredDtype::kFloat16:
-      copy(std::uint16_t{0}, 0.0F, half_to_float);
-      break;
-    case StoredDtype::kBFloat16:
-      floats(BFloat16{});
-      break;
-    case StoredDtype::kInt64:
-      integers(std::int64_t{0});
-      break;
-    case StoredDtype::kInt32:
-      integers(std::int32_t{0});
-      break;
-    case StoredDtype::kInt16:
-      integers(std::int16_t{0});
-      break;
-    case StoredDtype::kInt8:
-      integers(std::int8_t{0});
-      break;
-    case StoredDtype::kUInt8:
-      integers(std::uint8_t{0});
-      break;
-    case StoredDtype::kBool:
-      copy(std::uint8_t{0}, std::int64_t{0},
-           [](std::uint8_t value) { return std::int64_t{value != 0}; });
-      break;
-    case StoredDtype::kUInt16:
-      integers(std::uint16_t{0});
-      break;
-    case StoredDtype::kUInt32:
-      integers(std::uint32_t{0});
-      break;
-    default:
-      fail("unknown dtype {}", static_cast<int>(from.dtype));
-  }
-  return result;
-}
 
 bool PytorchObject::recognises(std::string_view bytes) {
   // A safetensors header may be as long as a number that begins like one of the others.
@@ -275,7 +135,7 @@ void PytorchObject::read_legacy(std::string_view file) {
 }
 
 std::uint64_t PytorchObject::bytes_of(const std::string& key, const Storage& storage) const {
-  const std::uint64_t width = storage.dtype ? info(*storage.dtype).bytes : 1;
+  const std::uint64_t width = storage.dtype ? concord::bytes_of(*storage.dtype) : 1;
   std::uint64_t bytes = 0;
   check(!__builtin_mul_overflow(storage.count, width, &bytes),
         "{}: storage {} has {} elements, more than any file: damaged", where_, key, storage.count);
@@ -303,12 +163,14 @@ void PytorchObject::find_storages() {
     const std::string_view type = last_part(pickle_->at(id[1]).text);
     Storage storage;
     if (type != "UntypedStorage") {
-      const auto dtype = find_dtype(&DtypeInfo::storage, type);
+      const auto dtype = stored_dtype_of_storage(type);
       check(dtype.has_value(), "{}: a storage of type {}, which is not known", where_, type);
       storage.dtype = dtype;
     }
     storage.count = static_cast<std::uint64_t>(pickle_->at(id[4]).integer);
     const std::string& key = pickle_->at(id[2]).text;
+    check(key.size() <= kMaxKey, "{}: the key of a storage has {} bytes, at most {} are read",
+          where_, key.size(), kMaxKey);
     const auto [entry, added] = storages_.emplace(key, storage);
     check(added || (entry->second.dtype == storage.dtype && entry->second.count == storage.count),
           "{}: storage {} is described in two ways: damaged", where_, key);
@@ -380,7 +242,7 @@ StoredTensor PytorchObject::tensor(Index index, const std::string& name) const {
   std::optional<StoredDtype> dtype = storage.dtype;
   if (names_dtype) {
     const PickleValue& value = pickle_->at(call.items[6]);
-    const auto named = find_dtype(&DtypeInfo::name, last_part(value.text));
+    const auto named = stored_dtype(last_part(value.text));
     check(value.kind == Kind::kGlobal && named.has_value(),
           "{}: tensor {}: its dtype {} is not known", where_, name,
           value.kind == Kind::kGlobal ? value.text : name_of(value.kind));
@@ -390,7 +252,7 @@ StoredTensor PytorchObject::tensor(Index index, const std::string& name) const {
   }
   check(dtype.has_value(), "{}: tensor {}: its dtype is not stated: damaged", where_, name);
   entry.dtype = *dtype;
-  const std::uint64_t width = info(entry.dtype).bytes;
+  const std::uint64_t width = concord::bytes_of(entry.dtype);
   const std::uint64_t count = storage.dtype ? storage.count : storage.count / width;
 
   std::int64_t offset = whole_number(name, call.items[1], "storage offset");

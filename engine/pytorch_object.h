@@ -15,44 +15,9 @@
 #include <vector>
 
 #include "engine/pickle.h"
-#include "engine/tensor.h"
+#include "engine/stored_tensor.h"
 
 namespace concord {
-
-// The dtypes of a file: those that become float32, those that become int64, and the rest, which are
-// recognised but not read.
-enum class StoredDtype : std::uint8_t {
-  kFloat32,
-  kFloat64,
-  kFloat16,
-  kBFloat16,
-  kInt64,
-  kInt32,
-  kInt16,
-  kInt8,
-  kUInt8,
-  kBool,
-  kUInt16,
-  kUInt32,
-  kFirstUnread,
-};
-// torch.NAME: "float16".
-std::string_view name_of(StoredDtype dtype);
-
-// A tensor as it lies in a file, checked against its storage.
-struct StoredTensor {
-  StoredDtype dtype = StoredDtype::kFloat32;
-  std::string_view data;  // from the tensor's first element to the storage's end
-  Shape shape;
-  std::vector<std::int64_t> strides;  // in elements
-  std::shared_ptr<void> owner;        // of the data
-};
-
-// float32 for every float and int64 for whole numbers and booleans, contiguous; shares the data (to
-// be read only) where the file has it so. Throws, beginning with `where` (file and tensor), for
-// complex numbers and what else has no place there, and for an expanded tensor of more than 2^28
-// elements.
-Tensor read_stored(const StoredTensor& stored, const std::string& where);
 
 class PytorchObject {
  public:

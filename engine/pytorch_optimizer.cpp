@@ -16,6 +16,11 @@ namespace {
 using Kind = PickleValue::Kind;
 using Index = Pickle::Index;
 
+// Of a dict that is looked through by key: an optimiser's own have a few dozen at most. A value may
+// be referred to any number of times, so that without a limit it would multiply the work by its
+// size.
+constexpr std::size_t kMostKeys = 100;
+
 constexpr std::array<std::string_view, 3> kBuffers = {"momentum_buffer", "exp_avg", "exp_avg_sq"};
 
 // A scalar of the file's own making, or one value repeated over a shape.
@@ -51,7 +56,10 @@ class Reader {
     for (std::size_t i = 0; i < root.items.size(); i += 2) {
       const PickleValue& key = pickle_.at(root.items[i]);
       const PickleValue& value = pickle_.at(root.items[i + 1]);
-      if (key.kind != Kind::kString || key.text.find("optim") == std::string::npos) continue;
+      if (value.kind != Kind::kDict || value.items.size() > 2 * kMostKeys) continue;
+      if (key.kind != Kind::kString || key.text.size() > kMostKeys ||
+          key.text.find("optim") == std::string::npos)
+        continue;
       if (pickle_.find(value, "state") == nullptr || pickle_.find(value, "param_groups") == nullptr)
         continue;
       if (found != nullptr) {
@@ -80,20 +88,24 @@ class Reader {
   Numbers numbers_of(const PickleValue& groups) const {
     std::vector<std::int64_t> order;
     if (groups.kind != Kind::kList) throw NotTaken{"its param_groups are no list"};
+    std::set<Index> seen;
     for (const Index group : groups.items) {
-      const PickleValue* params = pickle_.find(pickle_.at(group), "params");
+      const PickleValue& dict = pickle_.at(group);
+      if (!seen.insert(group).second || dict.items.size() > 2 * kMostKeys)
+        throw NotTaken{"a group of parameters is there twice, or is none"};
+      const PickleValue* params = pickle_.find(dict, "params");
       if (params == nullptr || params->kind != Kind::kList)
         throw NotTaken{"a group of parameters has no list of them"};
       for (const Index item : params->items) {
         const PickleValue& number = pickle_.at(item);
         if (number.kind != Kind::kInteger)
           throw NotTaken{fmt::format("a parameter's number is {}", name_of(number.kind))};
+        if (order.size() == parameters_.size())
+          throw NotTaken{fmt::format("it is of more parameters than the {} of the state dict",
+                                     parameters_.size())};
         order.push_back(number.integer);
       }
     }
-    if (order.size() > parameters_.size())
-      throw NotTaken{fmt::format("it is of {} parameters, the state dict has {}", order.size(),
-                                 parameters_.size())};
     Numbers result;
     const std::size_t first = parameters_.size() - order.size();
     for (std::size_t i = 0; i < order.size(); ++i)
@@ -118,7 +130,8 @@ class Reader {
   }
 
   void take_parameter(const PickleValue& state, std::size_t parameter) {
-    if (state.kind != Kind::kDict) throw NotTaken{"the state of a parameter is no dict"};
+    if (state.kind != Kind::kDict || state.items.size() > 2 * kMostKeys)
+      throw NotTaken{"the state of a parameter is no dict of a few entries"};
     const auto& [name, shape] = parameters_[parameter];
     for (std::size_t i = 0; i < state.items.size(); i += 2) {
       const PickleValue& key = pickle_.at(state.items[i]);
@@ -151,17 +164,19 @@ class Reader {
     const Numbers numbers = numbers_of(*pickle_.find(optimizer, "param_groups"));
     const PickleValue& states = *pickle_.find(optimizer, "state");
     if (states.kind != Kind::kDict) throw NotTaken{"its state is no dict"};
+    std::set<std::size_t> seen;
     for (std::size_t i = 0; i < states.items.size(); i += 2) {
       const PickleValue& number = pickle_.at(states.items[i]);
       const auto found =
           number.kind == Kind::kInteger ? numbers.find(number.integer) : numbers.end();
       if (found == numbers.end()) throw NotTaken{"it has a state for a parameter of no group"};
+      if (!seen.insert(found->second).second)
+        throw NotTaken{fmt::format("it has two states for parameter {}", number.integer)};
       take_parameter(pickle_.at(states.items[i + 1]), found->second);
     }
     const bool adam = kinds_.contains("exp_avg") || kinds_.contains("exp_avg_sq");
     if (adam && (!step_ || kinds_.contains("momentum_buffer")))
       throw NotTaken{"it is neither SGD's nor Adam's"};
-    if (kinds_.empty()) return;  // of SGD without momentum, or before the first update
     if (adam) kinds_ = {"exp_avg", "exp_avg_sq"};
     for (const std::string_view kind : kBuffers) {
       if (!kinds_.contains(std::string(kind))) continue;
@@ -174,7 +189,10 @@ class Reader {
                                               : repeated(0.0F, StoredDtype::kFloat32, shape));
       }
     }
-    result.tensors.emplace_back("step", repeated(step_.value_or(0), StoredDtype::kInt64, Shape{}));
+    // Of SGD without momentum, or before the first update, there is nothing.
+    if (!kinds_.empty() || step_)
+      result.tensors.emplace_back("step",
+                                  repeated(step_.value_or(0), StoredDtype::kInt64, Shape{}));
   }
 
   const PytorchObject& object_;

@@ -215,7 +215,7 @@ class ObjectWriter {
     pickle_.string("state");
     pickle_.empty_dict();
     pickle_.mark();
-    for (std::size_t i = 0; has_buffers && i < trained.size(); ++i) {
+    for (std::size_t i = 0; (has_buffers || step != state.end()) && i < trained.size(); ++i) {
       pickle_.integer(static_cast<std::int64_t>(i));
       pickle_.empty_dict();
       pickle_.mark();
@@ -224,6 +224,7 @@ class ObjectWriter {
         add(Tensor::full({}, step->second.to_vector<double>()[0]));
       }
       for (const std::string& kind : kinds) {
+        if (!has_buffers) continue;
         pickle_.string(kind);
         add(state.at(kind + "/" + trained[i]));
       }

@@ -6,10 +6,10 @@
 #include <set>
 #include <utility>
 
-#include "engine/half.h"
 #include "engine/mapped_file.h"
 #include "engine/replaced_file.h"
 #include "engine/safetensors_header.h"
+#include "engine/stored_tensor.h"
 #include "engine/text.h"
 
 namespace concord {
@@ -18,18 +18,6 @@ namespace fs = std::filesystem;
 static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
 
 namespace {
-
-template <class Convert>
-Tensor widened(const Shape& shape, const char* data, Convert convert) {
-  Tensor result = Tensor::empty(shape);
-  float* to = result.data<float>();
-  for (std::int64_t i = 0; i < shape.numel(); ++i) {
-    std::uint16_t bits = 0;
-    std::memcpy(&bits, data + 2 * i, 2);
-    to[i] = convert(bits);
-  }
-  return result;
-}
 
 const char* dtype_name(DType dtype) {
   switch (dtype) {
@@ -123,9 +111,6 @@ Shape SafetensorsFile::shape(const std::string& name) const { return entry(name)
 Tensor SafetensorsFile::tensor(const std::string& name) const {
   const Entry& found = entry(name);
   const char* data = data_ + found.begin;
-  if (found.dtype == "F16") return widened(found.shape, data, half_to_float);
-  if (found.dtype == "BF16")
-    return widened(found.shape, data, std::bit_cast<BFloat16, std::uint16_t>);
   for (DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt64, DType::kUInt8}) {
     if (found.dtype != dtype_name(dtype)) continue;
     if (reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) == 0)
@@ -134,8 +119,19 @@ Tensor SafetensorsFile::tensor(const std::string& name) const {
     std::memcpy(copy.view().data, data, found.bytes);
     return copy;
   }
-  fail("{}: tensor {} is of dtype {}; F32, F64, F16, BF16, I64 and U8 can be read", path_.string(),
-       name, found.dtype);
+  const std::string where = fmt::format("{}: tensor {}", path_.string(), name);
+  const auto dtype = stored_dtype_of_safetensors(found.dtype);
+  check(dtype && bytes_of(*dtype) * static_cast<std::uint64_t>(found.shape.numel()) == found.bytes,
+        "{} is of dtype {}, which is not read", where, found.dtype);
+  std::vector<std::int64_t> strides(found.shape.rank(), 1);
+  for (std::size_t axis = found.shape.rank(); axis-- > 1;)
+    strides[axis - 1] = strides[axis] * found.shape[axis];
+  return read_stored({.dtype = *dtype,
+                      .data = {data, found.bytes},
+                      .shape = found.shape,
+                      .strides = std::move(strides),
+                      .owner = mapping_},
+                     where);
 }
 
 void write_safetensors(const fs::path& path, const std::vector<Named<Tensor>>& tensors,

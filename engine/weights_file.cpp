@@ -35,6 +35,15 @@ std::variant<SafetensorsFile, PytorchFile> open(const std::filesystem::path& pat
 
 WeightsFile::WeightsFile(const std::filesystem::path& path) : file_(open(path)) {
   if (const auto* pytorch = std::get_if<PytorchFile>(&file_)) notes_ = pytorch->notes();
+  if (const auto* safetensors = std::get_if<SafetensorsFile>(&file_)) {
+    std::map<StoredDtype, std::size_t> converted;
+    for (const std::string& name : safetensors->names()) {
+      const auto dtype = stored_dtype_of_safetensors(safetensors->dtype(name));
+      const bool as_it_is = dtype == StoredDtype::kFloat64 || dtype == StoredDtype::kUInt8;
+      if (dtype && !as_it_is) ++converted[*dtype];
+    }
+    notes_ = conversion_notes(path.string(), converted);
+  }
   const std::vector<std::string> all =
       std::visit([](const auto& file) { return std::vector<std::string>(file.names()); }, file_);
   for (const std::string& name : all) {

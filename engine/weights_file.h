@@ -34,7 +34,7 @@ class WeightsFile {
   std::string dtype(const std::string& name) const;
   // The name in the file.
   const std::string& original(const std::string& name) const;
-  // What was done to the contents on the way in (PytorchFile::notes).
+  // What was done to the contents on the way in, for the user.
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:

@@ -25,13 +25,15 @@ struct Options {
   bool force = false;
 };
 
-// The cells min, max, mean over the elements that are numbers, and how many are none.
+// The cells min, max, mean and standard deviation over the elements that are numbers, and how many
+// are none.
 std::vector<std::string> statistics(const Tensor& tensor) {
   double low = std::numeric_limits<double>::infinity();
   double high = -low;
   double sum = 0;
   std::int64_t count = 0;
-  for (const double value : tensor.to_vector<double>()) {
+  const std::vector<double> values = tensor.to_vector<double>();
+  for (const double value : values) {
     if (std::isnan(value)) continue;
     low = std::min(low, value);
     high = std::max(high, value);
@@ -39,24 +41,40 @@ std::vector<std::string> statistics(const Tensor& tensor) {
     ++count;
   }
   const std::string nans = std::to_string(tensor.numel() - count);
-  if (count == 0) return {"-", "-", "-", nans};
-  return {fmt::format("{:.6g}", low), fmt::format("{:.6g}", high),
-          fmt::format("{:.6g}", sum / static_cast<double>(count)), nans};
+  if (count == 0) return {"-", "-", "-", "-", nans};
+  const double mean = sum / static_cast<double>(count);
+  double squares = 0;
+  for (const double value : values)
+    if (!std::isnan(value)) squares += (value - mean) * (value - mean);
+  const double deviation = std::sqrt(squares / static_cast<double>(count));
+  return {fmt::format("{:.6g}", low), fmt::format("{:.6g}", high), fmt::format("{:.6g}", mean),
+          fmt::format("{:.6g}", deviation), nans};
 }
 
 void inspect(const WeightsFile& file) {
-  Table table({"tensor", "shape", "dtype", "min", "max", "mean", "NaN"});
+  constexpr std::size_t kColumns = 8;
+  std::vector<std::string> unread;
+  Table table({"tensor", "shape", "dtype", "min", "max", "mean", "std", "NaN"});
   std::int64_t total = 0;
   for (const std::string& name : file.names()) {
     stop_if_interrupted();
-    const Tensor tensor = file.tensor(name);
-    std::vector<std::string> cells = {name, tensor.shape().to_string(), file.dtype(name)};
-    for (std::string& cell : statistics(tensor)) cells.push_back(std::move(cell));
+    std::vector<std::string> cells = {name, file.shape(name).to_string(), file.dtype(name)};
+    try {
+      for (std::string& cell : statistics(file.tensor(name))) cells.push_back(std::move(cell));
+    } catch (const Error& error) {
+      cells.resize(kColumns, "-");
+      unread.emplace_back(error.what());
+    }
     table.row(std::move(cells));
-    total += tensor.numel();
+    total += file.shape(name).numel();
   }
   table.print();
+  for (const std::string& text : unread) write_warning(text);
   note("{} tensors, {} elements", file.names().size(), total);
+  for (const auto& [key, text] : file.metadata()) {
+    constexpr std::size_t kMost = 200;
+    note("{}: {}{}", key, text.substr(0, kMost), text.size() > kMost ? "..." : "");
+  }
 }
 
 bool is_optimizer(const std::string& name) { return name.starts_with("optimizer/"); }
@@ -115,6 +133,20 @@ PytorchCheckpoint describe(const WeightsFile& file, bool with_optimizer) {
   return result;
 }
 
+// A few bytes may stand for any number of elements where tensors are expanded.
+void check_size(const WeightsFile& file) {
+  constexpr double kMostBytes = double{1 << 30} * 4;
+  constexpr double kMostTimes = 64;
+  double bytes = 0;
+  for (const std::string& name : file.names())
+    bytes += 8 * static_cast<double>(file.shape(name).numel());
+  const double stored = static_cast<double>(std::filesystem::file_size(file.path()));
+  check(bytes <= kMostBytes || bytes <= kMostTimes * stored,
+        "{}: its tensors would take {:.0f} GB, {:.0f} times the file: they repeat their elements; "
+        "save tensor.clone()",
+        file.path().string(), bytes / 1e9, bytes / stored);
+}
+
 void convert(const Options& options) {
   check_usage(options.inspect || !options.out.empty(),
               "nothing to do: give a file OUT to write, or --inspect");
@@ -127,6 +159,7 @@ void convert(const Options& options) {
         "{}: exists; give --force to replace it", options.out);
   const WeightsFile file(options.in);
   for (const std::string& text : file.notes()) write_note(text);
+  check_size(file);
   if (options.inspect) inspect(file);
   if (options.out.empty()) return;
   std::vector<Named<Tensor>> tensors;
@@ -155,8 +188,9 @@ int main(int argc, char** argv) {
            "  concord-convert resnet18-f37072fd.pth resnet18.safetensors\n"
            "  concord-convert --inspect checkpoint.pth.tar\n"
            "  concord-convert run/best.safetensors best.pth\n"
-           "The second prints name, shape, dtype, least, largest and mean value of every "
-           "tensor. What the\nthird writes, torch.load(\"best.pth\", weights_only=True) gives "
+           "The second prints name, shape, dtype, least, largest and mean value and standard\n"
+           "deviation of every tensor. What the third writes, torch.load(\"best.pth\", "
+           "weights_only=True) gives "
            "back as a state dict.",
        .footnote =
            "No code of a PyTorch file is run. Of a checkpoint the state dict is taken, "

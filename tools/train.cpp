@@ -313,6 +313,7 @@ void train_classifier(Options& options, const CommandLine& line) {
   else
     note("{}: has no val/ or test/; the best epoch is that of the lowest training loss",
          options.images.data);
+  options.run.inputs = {options.weights, options.continue_from};
   RunDirectory directory(options.run, kTrainingFiles);
   note("{}: {} classes, {} images to train on, {} to validate on, {} px", options.arch,
        classes.size(), train_loader.size(), validation ? validation->size() : 0,
@@ -347,7 +348,8 @@ int main(int argc, char** argv) {
                   "  concord-train --evaluate --weights run-a/best.safetensors --data shapes\n"
                   "The last prints a table with top-1, top-5 and loss; chance is 10 % on these 10 "
                   "classes.",
-       .footnote = "Architectures: " + list_of(concord::network_names())});
+       .footnote = "Architectures: " + list_of(concord::network_names()) +
+                   "\nNAME_ft is NAME fine-tuned from --weights (--finetune)."});
   add_image_options(line, options.images,
                     "both sides in pixels (with --weights: as they were trained)");
   line.app().get_option("--data")->required();
@@ -372,9 +374,10 @@ int main(int argc, char** argv) {
   line.flag("--evaluate", options.evaluate, "only print the accuracy of --weights");
   line.option("--split", options.split, "of --evaluate: train, or val (val/ or test/)",
               one_of({"train", "val"}));
-  line.option("--dump-logits", options.dump_logits,
-              "of --evaluate: safetensors file for logits [N,classes] and labels [N], class by "
-              "class in file-name order");
+  line.option(
+      "--dump-logits", options.dump_logits,
+      "of --evaluate: safetensors file for logits [N,classes] and labels [N] (of a set "
+      "with several labels an image targets [N,classes]), class by class in file-name order");
   return run_program(line, argc, argv, [&] {
     apply(options.device);
     options.evaluate ? evaluate(options, line) : train_classifier(options, line);

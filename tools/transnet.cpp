@@ -202,8 +202,8 @@ void train_trans_net(Options& options, const CommandLine& line) {
     line.refuse({"--data", "--image-size", "--layer", "--layer-a", "--layer-b"},
                 "does not apply to features from files");
   else
-    line.refuse({"--continue-from", "--val-features-a", "--val-features-b", "--read-ahead",
-                 "--device-memory", "--pinned-memory"},
+    line.refuse({"--val-features-a", "--val-features-b", "--read-ahead", "--device-memory",
+                 "--pinned-memory"},
                 "needs --features-a and --features-b; networks are validated on the data's val/");
   Sources sources = stored ? from_stores(options) : from_networks(options, line);
   const Shape a = sources.train->shape_a();
@@ -240,6 +240,7 @@ void train_trans_net(Options& options, const CommandLine& line) {
   setup.settings = settings_of(options, *sources.train, net, alpha);
   setup.generator = &generator;
   setup.continue_from = options.continue_from;
+  options.run.inputs = {options.weights, options.continue_from};
   RunDirectory directory(options.run, kTrainingFiles);
   note("Trans-Net of {} orders, {} to {}", options.net.orders, a.to_string(), b.to_string());
 

@@ -19,8 +19,8 @@ void add_fine_tuning_options(CommandLine& line, FineTuningOptions& options) {
               "of --finetune: the first layer to train; those before it are neither updated nor "
               "decayed (default: conv5_1 of VGG, features.10 of AlexNet, layer3 of ResNet)");
   line.option("--reset-from", options.reset_from,
-              "of --finetune: the first layer to start anew instead of from the weights (default: "
-              "layer3 of ResNet; none of the others, named none)");
+              "of --finetune: the first layer to start anew instead of from the weights, or none "
+              "(default: layer3 of ResNet, none of the others)");
 }
 
 std::vector<std::string> architecture_names() {
@@ -42,7 +42,16 @@ void settle(FineTuningOptions& options, const Network& network) {
     options.train_from = residual                      ? "layer3"
                          : network.arch() == "alexnet" ? "features.10"
                                                        : "conv5_1";
-  if (options.reset_from.empty()) options.reset_from = residual ? "layer3" : "none";
+  const auto steps = [&](const std::string& layer) { return network.steps_from(layer).size(); };
+  if (options.reset_from.empty() && residual)
+    // What starts anew must be trained.
+    options.reset_from =
+        steps(options.train_from) < steps("layer3") ? options.train_from : "layer3";
+  if (options.reset_from.empty()) options.reset_from = "none";
+  check_usage(
+      options.reset_from == "none" || steps(options.reset_from) <= steps(options.train_from),
+      "--reset-from {} comes before --train-from {}: layers would start anew and be frozen so",
+      options.reset_from, options.train_from);
 }
 
 void start_fine_tuning(const FineTuningOptions& options, const std::string& weights,

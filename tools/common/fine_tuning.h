@@ -25,7 +25,8 @@ bool remove_fine_tuning_suffix(std::string& arch);
 
 // Fills in what was not given: VGG trains from conv5_1 on (vgg16_bn: features.34) and AlexNet from
 // features.10, the other layers keeping the file's weights; ResNet and ResNeXt train layer3, layer4
-// and fc, which start anew.
+// and fc, which start anew, or of these what --train-from leaves. Throws UsageError for a layer
+// that would start anew and be frozen so.
 void settle(FineTuningOptions& options, const Network& network);
 
 // Loads `weights` into the network but for the layers that start anew: those from --reset-from on,

@@ -135,6 +135,7 @@ class Loop {
     if (setup_.continue_from.empty()) return;
     const Continuation from = continue_from(setup_.continue_from, task_.module(), *optimizer_);
     for (const std::string& text : from.notes) write_note(text);
+    if (from.generator) *setup_.generator = *from.generator;
     state_.epoch = from.epoch;
     check(state_.epoch < setup_.optimizer.epochs,
           "{}: has been trained for {} epochs; --epochs counts them and is {}: give more",
