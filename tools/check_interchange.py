@@ -39,7 +39,7 @@ import safetensors.torch
 import torch
 import torchvision
 
-PROGRAMS = pathlib.Path(__file__).resolve().parent.parent / "build/bin"
+programs = pathlib.Path("build/bin")
 ARCHITECTURES = ["alexnet", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19",
                  "vgg19_bn", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
                  "resnext50_32x4d", "resnext101_32x8d", "trans_net"]
@@ -47,7 +47,8 @@ CHECKS = ["round-trips", "continuation", "fine-tuning"]
 
 
 def run(program, *arguments):
-    result = subprocess.run([PROGRAMS / program, *map(str, arguments)], capture_output=True,
+    """Of the folder that main() was given."""
+    result = subprocess.run([programs / program, *map(str, arguments)], capture_output=True,
                             text=True)
     if result.returncode != 0:
         sys.exit(f"{program} {' '.join(map(str, arguments))}:\n{result.stderr}")
@@ -244,10 +245,14 @@ def check_training(place, which):
 
 
 def main():
+    global programs
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--arch", nargs="+", choices=ARCHITECTURES, default=ARCHITECTURES)
     parser.add_argument("--check", nargs="+", choices=CHECKS, default=CHECKS)
+    parser.add_argument("--bin", type=pathlib.Path, default=programs,
+                        help="where the programs are (default: build/bin)")
     arguments = parser.parse_args()
+    programs = arguments.bin.resolve()
     failed = False
     with tempfile.TemporaryDirectory() as place:
         data = pathlib.Path(place) / "data"

@@ -363,8 +363,8 @@ def check_logits(report, arguments, folder):
 # --- losses ---
 
 
-def pytorch_losses(work, folder, precision):
-    step, value = compare.pytorch_step(work, "eager", folder, "cpu", precision, STEPS)
+def pytorch_losses(work, folder, precision, rate):
+    step, value = compare.pytorch_step(work, "eager", folder, "cpu", precision, STEPS, rate)
     losses = []
     for _ in range(STEPS):
         step()
@@ -399,16 +399,20 @@ def report_losses(report, what, ours, theirs, exact):
 def check_losses(report, arguments, folder):
     for work in arguments.work:
         compare.prepare(work, folder, STEPS, LOSS_IMAGE_SIZE)
-        theirs = pytorch_losses(work, folder, "fp32")
-        exact = pytorch_losses(work, folder, "fp64")
+        theirs = pytorch_losses(work, folder, "fp32", arguments.lr)
+        exact = pytorch_losses(work, folder, "fp64", arguments.lr)
         for convolution in arguments.convolution:
             options = argparse.Namespace(bin=arguments.bin, threads=arguments.threads, device="cpu",
                                          convolution=convolution, precision="fp32",
                                          cuda_graph=False, images=None)
             command = compare.Comparison(options, folder).concord_command(work)
-            with compare.Server(command + ["--input-batches", str(STEPS)], "concord") as server:
+            command += ["--input-batches", str(STEPS)]
+            if work.startswith("train:"):
+                command += ["--lr", str(arguments.lr)]
+            with compare.Server(command, "concord") as server:
                 ours = server.run(STEPS)["values"]
-            report_losses(report, f"losses of {STEPS} steps, {work}, {convolution}", ours, theirs,
+            report_losses(report, f"losses of {STEPS} steps, {work}, {convolution}" +
+                          (f", rate {arguments.lr:g}" if work.startswith("train:") else ""), ours, theirs,
                           exact)
 
 
@@ -470,6 +474,8 @@ def parse():
                         default=["direct", "winograd"], help="algorithms (default: both)")
     parser.add_argument("--work", nargs="+", type=compare.known_work, default=STEP_WORK,
                         metavar="STEP[@BATCH]", help="of losses (default: " + " ".join(STEP_WORK) + ")")
+    parser.add_argument("--lr", type=float, default=0.01,
+                        help="of losses: of the classifiers' SGD (default: 0.01)")
     parser.add_argument("--images", type=pathlib.Path, help="folder of photographs for logits "
                         "(default: drawn ones)")
     parser.add_argument("--threads", type=compare.positive, default=len(os.sched_getaffinity(0)),

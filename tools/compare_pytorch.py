@@ -176,7 +176,7 @@ def fastest_optimizer(optimizer, parameters, **options):
         return optimizer(parameters, **options)
 
 
-def pytorch_step(work, mode, folder, device, precision, batches=1):
+def pytorch_step(work, mode, folder, device, precision, batches=1, classifier_rate=0.01):
     """The step as a pair of functions: run() does it, value() gives the number to compare.
 
     Training steps take the `batches` equal parts of the inputs in turn.
@@ -231,8 +231,8 @@ def pytorch_step(work, mode, folder, device, precision, batches=1):
             error = F.mse_loss(forward(batch["a"]), batch["b"])
             return error + (0.1 * model.gates() ** 2).sum()
     else:
-        optimizer = fastest_optimizer(torch.optim.SGD, model.parameters(), lr=0.01, momentum=0.9,
-                                      weight_decay=1e-4)
+        optimizer = fastest_optimizer(torch.optim.SGD, model.parameters(), lr=classifier_rate,
+                                      momentum=0.9, weight_decay=1e-4)
 
         def loss_of(batch):
             return F.cross_entropy(forward(batch["images"]), batch["labels"])

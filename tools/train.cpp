@@ -244,24 +244,38 @@ std::shared_ptr<Network> build(Options& options, const CommandLine& line,
   return network;
 }
 
-// The values of the best epoch, in the order in which they are logged.
-void print_best(const std::string& arch, const Values& best) {
+// The values of the best epoch, in the order in which they are logged; those of `groups` in a table
+// of their own.
+void print_best(const std::string& arch, const Values& best,
+                const std::vector<ClassGroup>& groups) {
+  const auto title = [](std::string name) {
+    if (name == "top1" || name == "top5") name.insert(3, "-");
+    return name;
+  };
+  const auto cell = [](const std::string& name, double value) {
+    return name.ends_with("loss") ? fmt::format("{:.4f}", value) : percent(value);
+  };
   std::vector<std::string> header = {"network", "best epoch"};
   std::vector<std::string> row = {arch, fmt::format("{:.0f}", value_of(best, "epoch"))};
   for (const auto& [name, value] : best) {
-    if (name == "epoch" || name == "lr") continue;
     const bool held_out = name.starts_with("val_");
-    std::string title = held_out ? name.substr(4) : name;
-    for (char& c : title)
-      if (c == '_') c = ' ';
-    for (const auto& [from, to] : {std::pair("top1", "top-1"), std::pair("top5", "top-5")})
-      if (const auto at = title.find(from); at != std::string::npos) title.replace(at, 4, to);
-    header.push_back((held_out ? "val " : "train ") + title);
-    row.push_back(name.ends_with("loss") ? fmt::format("{:.4f}", value) : percent(value));
+    const std::string rest = held_out ? name.substr(4) : name;
+    if (name == "epoch" || name == "lr" || rest.find('_') != std::string::npos) continue;
+    header.push_back((held_out ? "val " : "train ") + title(rest));
+    row.push_back(cell(name, value));
   }
   Table table(header);
   table.row(row);
   table.print();
+  if (groups.empty()) return;
+  Table apart({"classes", "val loss", "val top-1", "val top-5"});
+  for (const ClassGroup& group : groups) {
+    std::vector<std::string> cells = {group.name};
+    for (const char* name : {"loss", "top1", "top5"})
+      cells.push_back(cell(name, value_of(best, "val_" + group.name + "_" + name)));
+    apart.row(std::move(cells));
+  }
+  apart.print();
 }
 
 void train_classifier(Options& options, const CommandLine& line) {
@@ -324,7 +338,7 @@ void train_classifier(Options& options, const CommandLine& line) {
   report_skipped(train_loader);
   if (validation) report_skipped(*validation);
 
-  print_best(options.arch, best);
+  print_best(options.arch, best, validation ? validation->set().groups : std::vector<ClassGroup>());
 }
 
 std::string list_of(const std::vector<std::string>& names) {

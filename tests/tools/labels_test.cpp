@@ -115,7 +115,8 @@ TEST_F(Labels, GroupsOfClassesAreCountedApart) {
   write_file(path("data/manifest.json"), manifest.dump());
   const ProgramResult run = train({"--arch", "resnet18"});
   ASSERT_EQ(run.code, 0) << run.err;
-  expect_contains(run.out, "val dogs top-1");
+  expect_contains(run.out, "\nclasses  val loss  val top-1  val top-5\nbirds ");
+  expect_contains(run.out, "\ndogs ");
   const ProgramResult evaluated = evaluate();
   ASSERT_EQ(evaluated.code, 0) << evaluated.err;
 
