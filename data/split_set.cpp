@@ -94,7 +94,7 @@ class Splitting {
   Json head() const {
     return {{"kind", "split"},
             {"version", CONCORD_VERSION},
-            {"source", fs::absolute(source_ / "").parent_path().filename().string()},
+            {"source", fs::canonical(source_).filename().string()},
             {"fraction", options_.percent}};
   }
 

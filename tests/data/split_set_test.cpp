@@ -34,7 +34,8 @@ void write_set(const TempFolder& folder) {
 TEST(SplitDataSet, CutsEveryClassInItsSortedList) {
   const TempFolder folder;
   write_set(folder);
-  const SplitReport report = split_data_set(folder / "set", folder / "out", {});
+  // Its name is that of the folder, however it is written.
+  const SplitReport report = split_data_set(folder / "set/train/../.", folder / "out", {});
   const ImageFolder a = read_image_folder(folder / "out/a");
   const ImageFolder b = read_image_folder(folder / "out/b");
   EXPECT_EQ(names(a.train, folder / "out/a"),
