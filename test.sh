@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds everything with warnings as errors, checks the formatting and
-# runs every test. Ends with ctest's summary. Extra arguments go to ctest.
+# Installs what is missing, builds everything with warnings as errors, checks the formatting, gives
+# every fuzzer some seconds and runs every test. Ends with ctest's summary. Extra arguments go to
+# ctest.
 set -euo pipefail
 cd "$(dirname "$0")"
 . cmake/bootstrap.sh
-install_packages "${concord_build_packages[@]}" "${concord_test_packages[@]}"
+install_packages "${concord_build_packages[@]}" "${concord_test_packages[@]}" "${concord_fuzz_packages[@]}"
 
 sources=$(find engine kernels models data tools tests -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 echo "$sources" | xargs clang-format --dry-run --Werror
@@ -17,4 +18,7 @@ export OMP_WAIT_POLICY=passive
 echo "The device suite on a GPU: $(build/bin/device_tests --gtest_filter='*/cuda' |
   sed -n 's/^\[  PASSED  \] \([0-9]*\) .*/\1 passed/p; s/^\[  SKIPPED \] \([0-9]*\) tests.*/\1 skipped/p' |
   paste -sd ',' | sed 's/,/, /')"
+configure --preset fuzz
+cmake --build build-fuzz
+ctest --test-dir build-fuzz --output-on-failure -j2
 ctest --test-dir build --output-on-failure "$@"

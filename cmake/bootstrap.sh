@@ -4,10 +4,11 @@
 concord_build_packages=(
   g++ cmake ninja-build pkg-config
   libdnnl-dev libeigen3-dev libfmt-dev nlohmann-json3-dev libcli11-dev libturbojpeg0-dev libstb-dev
-  zlib1g-dev libarchive-dev libssl-dev libcurl4-openssl-dev libpugixml-dev
+  zlib1g-dev libpugixml-dev libarchive-dev libssl-dev libcurl4-openssl-dev
   libbenchmark-dev
 )
 concord_test_packages=(libgtest-dev libboost-context-dev clang-format)
+concord_fuzz_packages=(clang libclang-rt-dev libomp-dev)
 
 install_packages() { # PACKAGE...
   local missing=() package

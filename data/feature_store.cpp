@@ -8,7 +8,7 @@
 
 #include "data/files.h"
 #include "data/row_file.h"
-#include "data/synced_file.h"
+#include "engine/replaced_file.h"
 #include "engine/safetensors_header.h"
 #include "kernels/parallel.h"
 
@@ -74,7 +74,7 @@ void FeatureStoreWriter::State::flush() {
   const std::int64_t rows = static_cast<std::int64_t>(labels.size());
   if (rows == 0) return;
   SafetensorsHeader header;
-  std::vector<std::span<const std::byte>> pieces = {{}};  // the header comes first
+  std::vector<std::span<const std::byte>> pieces;
   std::uint64_t offset = 0;
   const auto add = [&](const char* name, const char* type, const Shape& shape, const auto& values) {
     pieces.push_back(std::as_bytes(std::span(values)));
@@ -88,14 +88,14 @@ void FeatureStoreWriter::State::flush() {
   add("top1", "U8", {rows}, top1);
   add("top3", "U8", {rows}, top3);
   const std::string text = write_safetensors_header(header);
-  std::string start(8, '\0');
   const std::uint64_t text_bytes = text.size();
-  std::memcpy(start.data(), &text_bytes, 8);
-  start += text;
-  pieces[0] = std::as_bytes(std::span(start));
   // Counted before it is written, so that clean_up() removes it whatever happens.
   shard_rows.push_back(rows);
-  write_synced(directory / shard_name(shard_rows.size() - 1), pieces);
+  ReplacedFile file(directory / shard_name(shard_rows.size() - 1), 8 + text_bytes + offset);
+  file.write(&text_bytes, 8);
+  file.write(text);
+  for (const auto& piece : pieces) file.write(piece.data(), piece.size());
+  file.commit();
   features.clear();
   labels.clear();
   top1.clear();

@@ -1,5 +1,6 @@
 #include "engine/checkpoint.h"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -76,16 +77,23 @@ struct Assignment {
   Tensor from;
 };
 
-// Checks the whole file against the module; changes nothing.
-std::vector<Assignment> plan(const WeightsFile& file, const Module& module) {
+// Checks the whole file against the module; changes nothing. Tensors of the modules `anew` are
+// passed over on both sides.
+std::vector<Assignment> plan(const WeightsFile& file, const Module& module,
+                             const std::vector<std::string>& anew = {}) {
   const std::string path = file.path().string();
+  const auto is_anew = [&](const std::string& name) {
+    return std::any_of(anew.begin(), anew.end(),
+                       [&](const std::string& prefix) { return name.starts_with(prefix + "."); });
+  };
   std::vector<std::string> names;
   for (const std::string& name : file.names())
-    if (!name.starts_with(kOptimizerPrefix)) names.push_back(name);
+    if (!name.starts_with(kOptimizerPrefix) && !is_anew(name)) names.push_back(name);
 
   std::vector<Assignment> assignments;
   std::set<std::string> known;
   for (const auto& [name, tensor] : module.named_state()) {
+    if (is_anew(name)) continue;
     known.insert(name);
     if (!file.contains(name)) {
       if (may_be_missing(name)) {
@@ -125,6 +133,18 @@ void apply(std::vector<Assignment>& assignments) {
   }
 }
 
+void load_optimizer(const WeightsFile& file, Optimizer& optimizer) {
+  std::map<std::string, Tensor> tensors;
+  for (const std::string& name : file.names())
+    if (name.starts_with(kOptimizerPrefix))
+      tensors[name.substr(kOptimizerPrefix.size())] = file.tensor(name);
+  try {
+    optimizer.load_state(tensors);
+  } catch (const Error& error) {
+    fail("{}: {}", file.path().string(), error.what());
+  }
+}
+
 }  // namespace
 
 void save_checkpoint(const fs::path& path, const Module& module, const Optimizer* optimizer,
@@ -145,9 +165,10 @@ void save_checkpoint(const fs::path& path, const Module& module, const Optimizer
                      {"configuration", state.configuration}});
 }
 
-std::vector<std::string> load_parameters(const fs::path& path, Module& module) {
+std::vector<std::string> load_parameters(const fs::path& path, Module& module,
+                                         const std::vector<std::string>& anew) {
   const WeightsFile file(path);
-  std::vector<Assignment> assignments = plan(file, module);
+  std::vector<Assignment> assignments = plan(file, module, anew);
   apply(assignments);
   return file.notes();
 }
@@ -156,19 +177,48 @@ TrainingState load_checkpoint(const fs::path& path, Module& module, Optimizer* o
   const WeightsFile file(path);
   TrainingState state = state_of(file);
   std::vector<Assignment> assignments = plan(file, module);
-  if (optimizer != nullptr) {
-    std::map<std::string, Tensor> tensors;
-    for (const std::string& name : file.names())
-      if (name.starts_with(kOptimizerPrefix))
-        tensors[name.substr(kOptimizerPrefix.size())] = file.tensor(name);
-    try {
-      optimizer->load_state(tensors);
-    } catch (const Error& error) {
-      fail("{}: {}", path.string(), error.what());
-    }
-  }
+  if (optimizer != nullptr) load_optimizer(file, *optimizer);
   apply(assignments);
   return state;
+}
+
+Continuation continue_from(const fs::path& path, Module& module, Optimizer& optimizer) {
+  const WeightsFile file(path);
+  Continuation result;
+  result.notes = file.notes();
+  const auto says = [&](const char* key) { return file.metadata().contains(key); };
+  if (says("epoch"))
+    result.epoch = metadata_number<std::int64_t>(file, "epoch");
+  else
+    result.notes.push_back(
+        fmt::format("{}: does not say how many epochs it was trained for; counting from the first",
+                    path.string()));
+  const std::int64_t step = says("step") ? metadata_number<std::int64_t>(file, "step") : 0;
+  check(step == 0,
+        "{}: is from the middle of epoch {}, after {} steps; its own run goes on from there with "
+        "--resume",
+        path.string(), result.epoch + 1, step);
+  if (says("generator_seed")) result.generator = state_of(file).generator;
+  std::vector<Assignment> assignments = plan(file, module);
+  const bool has_state =
+      std::any_of(file.names().begin(), file.names().end(),
+                  [](const std::string& name) { return name.starts_with(kOptimizerPrefix); });
+  if (has_state) {
+    try {
+      load_optimizer(file, optimizer);
+    } catch (const Error& error) {
+      fail(
+          "{}. Go on with the optimiser that it was trained with (--optimizer, --momentum), or "
+          "take "
+          "its weights alone (--weights)",
+          error.what());
+    }
+  }
+  if (!has_state)
+    result.notes.push_back(fmt::format(
+        "{}: holds no state of an optimiser for these parameters; it begins anew", path.string()));
+  apply(assignments);
+  return result;
 }
 
 TrainingState read_training_state(const fs::path& path) { return state_of(WeightsFile(path)); }

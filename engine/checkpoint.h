@@ -4,6 +4,7 @@
 // generator_seed, generator_offset, metrics and configuration (JSON).
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,11 @@ void save_checkpoint(const std::filesystem::path& path, const Module& module,
 // stands (PyTorch's DataParallel puts it there); a batch norm's num_batches_tracked may be missing
 // (PyTorch before 0.4.1 had none) and is 0 then. Nothing is changed on failure. Returns notes for
 // the user: what was converted or left out.
-std::vector<std::string> load_parameters(const std::filesystem::path& path, Module& module);
+//
+// `anew` names modules ("fc", "layer3.0") whose parameters and buffers stay as they are, whatever
+// the file has for them: a head for another number of classes.
+std::vector<std::string> load_parameters(const std::filesystem::path& path, Module& module,
+                                         const std::vector<std::string>& anew = {});
 
 // load_parameters, and the optimiser's state (where not null), for going on with a run. Throws
 // also when the file is not a checkpoint of a run or holds no state of this optimiser. Nothing is
@@ -43,6 +48,18 @@ std::vector<std::string> load_parameters(const std::filesystem::path& path, Modu
 // its network draws from.
 TrainingState load_checkpoint(const std::filesystem::path& path, Module& module,
                               Optimizer* optimizer);
+
+// load_parameters, and from the same file where a new run is to go on from: the optimiser's state
+// and the epochs completed, 0 where the file does not say. For checkpoints of PyTorch
+// (engine/pytorch_file.h) as well as for load_checkpoint's. Throws when the file's state of an
+// optimiser does not fit this one, and for a checkpoint from the middle of an epoch; without such a
+// state the optimiser's is left as it is, with a note. Nothing is changed on failure.
+struct Continuation {
+  std::int64_t epoch = 0;
+  std::optional<random::Generator> generator;  // of a checkpoint of Concord's
+  std::vector<std::string> notes;
+};
+Continuation continue_from(const std::filesystem::path& path, Module& module, Optimizer& optimizer);
 
 // The metadata only: to build the network that a file holds (configuration "arch", "classes", ...).
 // Throws when the file was not written by save_checkpoint.

@@ -1,64 +1,57 @@
 #pragma once
-// Files of torch.save, of both forms, read without running anything (engine/pickle.h). Source:
-// torch/serialization.py (_save and _legacy_save) and torch/_utils.py (_rebuild_tensor_v2).
-//
-// Zip form (PyTorch 1.6 and later): members PREFIX/data.pkl and PREFIX/data/KEY, stored as they
-// are. Legacy form: the pickles of a magic number, a protocol version, the system's properties, the
-// object and the list of storage keys, then for each key int64 count and the elements.
+// Files of torch.save as programs read them: a state dict by name, the optimiser's state where the
+// file is a checkpoint that holds one, and what else Concord understands of it.
 
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "engine/tensor.h"
+#include "engine/pytorch_object.h"
 
 namespace concord {
 
 // The state dict of a file, mapped into memory; its tensors may refer to the mapping.
 class PytorchFile {
  public:
-  // Whether a file that begins so is one of torch.save, or of its oldest form, a tar.
-  static bool recognises(std::string_view bytes);
-
   // Finds the state dict: the object itself, or the one dict of tensors at most two dicts down
   // ({"state_dict": ..., "optimizer": ...}), optimisers aside. Of several one is taken that stands
   // under a name such as state_dict or model, with a note; otherwise throws naming them. Values of
-  // a bare state dict that are no tensors are left out with a note.
-  // Every tensor is checked against its storage, with overflow. Throws naming the file for any that
-  // is damaged, big-endian, TorchScript, a tar, or asks for a Python object that is no plain value.
+  // a bare state dict that are no tensors are left out with a note. Beside it the state of the
+  // optimiser (engine/pytorch_optimizer.h), under Concord's names for it:
+  // "optimizer/momentum_buffer/fc.weight". Throws what PytorchObject throws.
   explicit PytorchFile(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
-  std::vector<std::string> names() const;
+  // In the order of the file.
+  const std::vector<std::string>& names() const { return names_; }
   bool contains(const std::string& name) const { return tensors_.contains(name); }
   Shape shape(const std::string& name) const { return entry(name).shape; }
   // The dtype in the file: "float32", "float16", "int32", ...
   std::string dtype(const std::string& name) const;
-  // float32 for every float and int64 for whole numbers and booleans, contiguous; shares the
-  // mapping (to be read only) where the file has it so. Throws for an unknown name (naming those
-  // near it), for complex numbers and what else has no place there, and for an expanded tensor of
-  // more than 2^28 elements.
+  // As read_stored has it. Throws also for an unknown name, naming those near it.
   Tensor tensor(const std::string& name) const;
+  // Of a file that Concord wrote what its checkpoint had (engine/checkpoint.h); of any other that
+  // says so, "epoch" and a "configuration" with "arch".
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
   // What was done to the contents on the way in, for the user: sentences without a full stop.
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
-  struct Entry {
-    int dtype = 0;          // index into the table of dtypes
-    std::string_view data;  // from the tensor's first element to the storage's end
-    Shape shape;
-    std::vector<std::int64_t> strides;  // in elements
-  };
   class Reader;
-  const Entry& entry(const std::string& name) const;
+  void add(const std::string& name, StoredTensor tensor);
+  const StoredTensor& entry(const std::string& name) const;
 
   std::filesystem::path path_;
-  std::shared_ptr<void> owner_;
-  std::map<std::string, Entry> tensors_;
+  std::vector<std::string> names_;
+  std::map<std::string, StoredTensor> tensors_;
+  std::map<std::string, std::string> metadata_;
   std::vector<std::string> notes_;
 };
+
+// The member of the zip form that holds the metadata of a file that Concord wrote: a JSON object of
+// strings.
+inline constexpr std::string_view kConcordMember = "concord.json";
 
 }  // namespace concord

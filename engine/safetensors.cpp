@@ -1,20 +1,15 @@
 #include "engine/safetensors.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
-#include <optional>
 #include <set>
-#include <system_error>
 #include <utility>
 
-#include "engine/descriptor.h"
-#include "engine/half.h"
 #include "engine/mapped_file.h"
+#include "engine/replaced_file.h"
 #include "engine/safetensors_header.h"
+#include "engine/stored_tensor.h"
 #include "engine/text.h"
 
 namespace concord {
@@ -23,53 +18,6 @@ namespace fs = std::filesystem;
 static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
 
 namespace {
-
-// A file beside `target` that takes its place by rename(), or is removed by the destructor. The
-// members return false (open: -1) with errno set on failure.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const fs::path& target)
-      : target_(target), path_(target.string() + fmt::format(".{}.tmp", ::getpid())) {}
-  ~TemporaryFile() {
-    if (present_) ::unlink(path_.c_str());
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-
-  int open() {
-    file_.emplace(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    present_ = file_->get() >= 0;
-    return file_->get();
-  }
-  bool close() { return file_->close(); }
-  bool rename() {
-    if (::rename(path_.c_str(), target_.c_str()) != 0) return false;
-    present_ = false;
-    // The new name reaches the disk with its folder; not every file system can sync one.
-    const Descriptor folder(
-        ::open(fs::absolute(target_).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (folder.get() >= 0) ::fsync(folder.get());
-    return true;
-  }
-
- private:
-  fs::path target_;
-  fs::path path_;
-  std::optional<Descriptor> file_;
-  bool present_ = false;
-};
-
-template <class Convert>
-Tensor widened(const Shape& shape, const char* data, Convert convert) {
-  Tensor result = Tensor::empty(shape);
-  float* to = result.data<float>();
-  for (std::int64_t i = 0; i < shape.numel(); ++i) {
-    std::uint16_t bits = 0;
-    std::memcpy(&bits, data + 2 * i, 2);
-    to[i] = convert(bits);
-  }
-  return result;
-}
 
 const char* dtype_name(DType dtype) {
   switch (dtype) {
@@ -85,22 +33,6 @@ const char* dtype_name(DType dtype) {
       return "U8";
   }
   fail("unknown dtype {}", static_cast<int>(dtype));
-}
-
-// Writes all of `bytes`; false with errno set on failure.
-bool write_all(int fd, const void* bytes, std::size_t count) {
-  const char* from = static_cast<const char*>(bytes);
-  while (count > 0) {
-    const ssize_t written = ::write(fd, from, count);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      if (written == 0) errno = EIO;
-      return false;
-    }
-    from += written;
-    count -= static_cast<std::size_t>(written);
-  }
-  return true;
 }
 
 // The names and order of the tensors, and where each lies.
@@ -121,14 +53,6 @@ SafetensorsHeader layout(const std::vector<Named<Tensor>>& tensors,
     offset += tensor.bytes();
   }
   return header;
-}
-
-// "; 5 bytes are needed, 3 are free"
-std::string space_left(const fs::path& path, std::uint64_t needed) {
-  std::error_code error;
-  const fs::space_info space = fs::space(fs::absolute(path).parent_path(), error);
-  if (error) return fmt::format("; {} bytes are needed", needed);
-  return fmt::format("; {} bytes are needed, {} are free", needed, space.available);
 }
 
 }  // namespace
@@ -165,6 +89,10 @@ SafetensorsFile::SafetensorsFile(const fs::path& path) : path_(path) {
 std::vector<std::string> SafetensorsFile::names() const {
   std::vector<std::string> result;
   for (const auto& [name, entry] : tensors_) result.push_back(name);
+  std::stable_sort(result.begin(), result.end(), [&](const auto& a, const auto& b) {
+    const Entry &one = tensors_.at(a), &other = tensors_.at(b);
+    return std::pair(one.begin, one.bytes) < std::pair(other.begin, other.bytes);
+  });
   return result;
 }
 
@@ -183,9 +111,6 @@ Shape SafetensorsFile::shape(const std::string& name) const { return entry(name)
 Tensor SafetensorsFile::tensor(const std::string& name) const {
   const Entry& found = entry(name);
   const char* data = data_ + found.begin;
-  if (found.dtype == "F16") return widened(found.shape, data, half_to_float);
-  if (found.dtype == "BF16")
-    return widened(found.shape, data, std::bit_cast<BFloat16, std::uint16_t>);
   for (DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt64, DType::kUInt8}) {
     if (found.dtype != dtype_name(dtype)) continue;
     if (reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) == 0)
@@ -194,8 +119,19 @@ Tensor SafetensorsFile::tensor(const std::string& name) const {
     std::memcpy(copy.view().data, data, found.bytes);
     return copy;
   }
-  fail("{}: tensor {} is of dtype {}; F32, F64, F16, BF16, I64 and U8 can be read", path_.string(),
-       name, found.dtype);
+  const std::string where = fmt::format("{}: tensor {}", path_.string(), name);
+  const auto dtype = stored_dtype_of_safetensors(found.dtype);
+  check(dtype && bytes_of(*dtype) * static_cast<std::uint64_t>(found.shape.numel()) == found.bytes,
+        "{} is of dtype {}, which is not read", where, found.dtype);
+  std::vector<std::int64_t> strides(found.shape.rank(), 1);
+  for (std::size_t axis = found.shape.rank(); axis-- > 1;)
+    strides[axis - 1] = strides[axis] * found.shape[axis];
+  return read_stored({.dtype = *dtype,
+                      .data = {data, found.bytes},
+                      .shape = found.shape,
+                      .strides = std::move(strides),
+                      .owner = mapping_},
+                     where);
 }
 
 void write_safetensors(const fs::path& path, const std::vector<Named<Tensor>>& tensors,
@@ -214,26 +150,15 @@ void write_safetensors(const fs::path& path, const std::vector<Named<Tensor>>& t
   const std::uint64_t total =
       8 + text.size() + (header.entries.empty() ? 0 : header.entries.back().end);
 
-  TemporaryFile temporary(path);
-  const int fd = temporary.open();
-  check(fd >= 0, "{}: cannot be written: {}", path.string(), std::strerror(errno));
-  const auto checked = [&](bool good, const char* step) {
-    const int cause = errno;
-    const bool full = cause == ENOSPC || cause == EDQUOT || cause == EFBIG;
-    if (!good)
-      fail("{}: {} failed: {}{}", path.string(), step, std::strerror(cause),
-           full ? space_left(path, total) : "");
-  };
+  ReplacedFile file(path, total);
   const std::uint64_t header_bytes = text.size();
-  checked(write_all(fd, &header_bytes, 8), "writing");
-  checked(write_all(fd, text.data(), text.size()), "writing");
+  file.write(&header_bytes, 8);
+  file.write(text);
   for (const auto& [name, tensor] : tensors) {
     const Tensor plain = tensor.to(Device{}).in_format(MemoryFormat::kPlain);
-    checked(write_all(fd, plain.view().data, plain.bytes()), "writing");
+    file.write(plain.view().data, plain.bytes());
   }
-  checked(::fsync(fd) == 0, "writing");
-  checked(temporary.close(), "writing");
-  checked(temporary.rename(), "putting the file in its place");
+  file.commit();
 }
 
 }  // namespace concord

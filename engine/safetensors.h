@@ -24,10 +24,12 @@ class SafetensorsFile {
   const std::filesystem::path& path() const { return path_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   bool contains(const std::string& name) const { return tensors_.contains(name); }
+  // In the order of their data, which is the one they were written in.
   std::vector<std::string> names() const;
   // Shares the mapping where the dtype is one of the engine's (F32, F64, I64, U8) and the data is
-  // aligned to it, else a copy; F16 and BF16 are converted to float32 by a copy. The elements may
-  // be read only. Throws for an unknown name (naming those near it) or another dtype.
+  // aligned to it, else a copy. F16 and BF16 become float32, other whole numbers and BOOL int64.
+  // The elements may be read only. Throws for an unknown name (naming those near it) or another
+  // dtype.
   Tensor tensor(const std::string& name) const;
   Shape shape(const std::string& name) const;
   // The dtype in the file, as the format names it: "F32", "F16", "I64", ...

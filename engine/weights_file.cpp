@@ -18,7 +18,7 @@ std::string without_module(std::string_view name) {
       name.remove_prefix(kPart.size());
       continue;
     }
-    at_start = name.front() == '.';
+    at_start = name.front() == '.' || name.front() == '/';
     result += name.front();
     name.remove_prefix(1);
   }
@@ -26,7 +26,7 @@ std::string without_module(std::string_view name) {
 }
 
 std::variant<SafetensorsFile, PytorchFile> open(const std::filesystem::path& path) {
-  if (PytorchFile::recognises(MappedFile(path, "a file of weights").bytes()))
+  if (PytorchObject::recognises(MappedFile(path, "a file of weights").bytes()))
     return PytorchFile(path);
   return SafetensorsFile(path);
 }
@@ -35,9 +35,20 @@ std::variant<SafetensorsFile, PytorchFile> open(const std::filesystem::path& pat
 
 WeightsFile::WeightsFile(const std::filesystem::path& path) : file_(open(path)) {
   if (const auto* pytorch = std::get_if<PytorchFile>(&file_)) notes_ = pytorch->notes();
-  const auto all = std::visit([](const auto& file) { return file.names(); }, file_);
+  if (const auto* safetensors = std::get_if<SafetensorsFile>(&file_)) {
+    std::map<StoredDtype, std::size_t> converted;
+    for (const std::string& name : safetensors->names()) {
+      const auto dtype = stored_dtype_of_safetensors(safetensors->dtype(name));
+      const bool as_it_is = dtype == StoredDtype::kFloat64 || dtype == StoredDtype::kUInt8;
+      if (dtype && !as_it_is) ++converted[*dtype];
+    }
+    notes_ = conversion_notes(path.string(), converted);
+  }
+  const std::vector<std::string> all =
+      std::visit([](const auto& file) { return std::vector<std::string>(file.names()); }, file_);
   for (const std::string& name : all) {
     const auto [entry, added] = originals_.emplace(without_module(name), name);
+    names_.push_back(entry->first);
     check(added, "{}: its tensors {} and {} stand for the same parameter", path.string(),
           entry->second, name);
   }
@@ -49,15 +60,8 @@ const std::filesystem::path& WeightsFile::path() const {
 }
 
 const std::map<std::string, std::string>& WeightsFile::metadata() const {
-  static const std::map<std::string, std::string> kNone;
-  const auto* file = std::get_if<SafetensorsFile>(&file_);
-  return file != nullptr ? file->metadata() : kNone;
-}
-
-std::vector<std::string> WeightsFile::names() const {
-  std::vector<std::string> result;
-  for (const auto& [name, original] : originals_) result.push_back(name);
-  return result;
+  return std::visit(
+      [](const auto& file) -> const auto& { return file.metadata(); }, file_);
 }
 
 const std::string& WeightsFile::original(const std::string& name) const {

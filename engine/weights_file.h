@@ -22,9 +22,10 @@ class WeightsFile {
   explicit WeightsFile(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const;
-  // Empty for PyTorch's files.
+  // SafetensorsFile's or PytorchFile's.
   const std::map<std::string, std::string>& metadata() const;
-  std::vector<std::string> names() const;
+  // In the order of the file.
+  const std::vector<std::string>& names() const { return names_; }
   bool contains(const std::string& name) const { return originals_.contains(name); }
   // The following throw for an unknown name, naming those near it.
   Tensor tensor(const std::string& name) const;
@@ -33,11 +34,12 @@ class WeightsFile {
   std::string dtype(const std::string& name) const;
   // The name in the file.
   const std::string& original(const std::string& name) const;
-  // What was done to the contents on the way in (PytorchFile::notes).
+  // What was done to the contents on the way in, for the user.
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
   std::variant<SafetensorsFile, PytorchFile> file_;
+  std::vector<std::string> names_;
   std::map<std::string, std::string> originals_;
   std::vector<std::string> notes_;
 };

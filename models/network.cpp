@@ -90,6 +90,34 @@ Network::Place Network::find(const std::string& layer) {
   fail("{}: no layer {}; near it are {}", arch_, layer, nearest_names(layer, layers(), 6));
 }
 
+std::size_t Network::first_step(const std::string& layer) const {
+  for (std::size_t i = 0; i < step_names_.size(); ++i)
+    if (step_names_[i] == layer || step_names_[i].starts_with(layer + ".")) return i;
+  for (const Alias& alias : aliases_)
+    if (alias.name == layer) return alias.step;
+  for (const std::string& step : step_names_)
+    check(!layer.starts_with(step + "."), "{}: layer {} lies inside {}; name that block", arch_,
+          layer, step);
+  std::vector<std::string> known = step_names_;
+  for (const Alias& alias : aliases_) known.push_back(alias.name);
+  fail("{}: no layer {}; near it are {}", arch_, layer, nearest_names(layer, known, 6));
+}
+
+std::vector<std::string> Network::steps_from(const std::string& layer) const {
+  return {step_names_.begin() + static_cast<std::ptrdiff_t>(first_step(layer)), step_names_.end()};
+}
+
+std::int64_t Network::freeze_before(const std::string& layer) {
+  const std::size_t first = first_step(layer);
+  std::int64_t frozen = 0;
+  for (std::size_t i = 0; i < first; ++i)
+    for (auto& [name, parameter] : steps_[i]->named_parameters()) {
+      Tensor(parameter).set_requires_grad(false);
+      ++frozen;
+    }
+  return frozen;
+}
+
 void Network::check_images(const Tensor& x) const {
   check(x.shape().rank() == 4 && x.dim(1) == 3, "{}: images [N,3,H,W] expected, got {}", arch_,
         x.shape().to_string());

@@ -28,6 +28,16 @@ class Network : public Module {
   // where the layer lies inside a residual block, whose rest needs more than its output.
   Tensor from_features(const Tensor& h, const std::string& layer);
 
+  // The steps from `layer` on, by their modules' names: from the first that is the layer or lies in
+  // it ("layer3" is layer3.0), else that of the alias ("conv5_1"). Throws for a layer that is
+  // unknown or lies inside a residual block.
+  std::vector<std::string> steps_from(const std::string& layer) const;
+  // The last step, which gives the logits: "fc", "classifier.6".
+  const std::string& head() const { return step_names_.back(); }
+  // Parameters before `layer` (steps_from) require no gradient from now on, so that an optimiser
+  // made afterwards neither updates nor decays them. Returns how many tensors are frozen.
+  std::int64_t freeze_before(const std::string& layer);
+
   // Alias and what it stands for: {"conv4_3", "features.30"}, {"FC7", "classifier.3"},
   // {"layer3", "layer3.5 before its ReLU"}.
   std::vector<Named<std::string>> aliases() const;
@@ -58,6 +68,7 @@ class Network : public Module {
     const Module* inside = nullptr;  // a module within the step; null: the step itself
   };
   Place find(const std::string& layer);
+  std::size_t first_step(const std::string& layer) const;
   // Steps [begin, end). `image` is the shape of the images, for messages; null where unknown.
   Tensor run(Tensor x, std::size_t begin, std::size_t end, const Shape* image);
   void check_window(std::size_t step, const Shape& maps, const Shape* image) const;

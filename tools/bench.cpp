@@ -79,11 +79,14 @@ void list_cases(const Options& options, const std::vector<bench::Case>& cases) {
 
 void run(Options& options, const CommandLine& line) {
   if (options.step_name.empty())
-    line.refuse({"--weights", "--inputs", "--interactive", "--stores", "--rows", "--store-dtype",
-                 "--read-ahead", "--device-memory", "--pinned-memory", "--workers", "--cuda-graph"},
+    line.refuse({"--weights", "--inputs", "--input-batches", "--interactive", "--stores", "--rows",
+                 "--store-dtype", "--read-ahead", "--device-memory", "--pinned-memory", "--workers",
+                 "--cuda-graph"},
                 "needs --step");
   else
     line.refuse({"--filter", "--list"}, "does not apply to --step");
+  check_usage(options.step.input_batches == 1 || !options.step.inputs.empty(),
+              "--input-batches {} needs --inputs", options.step.input_batches);
   const std::vector<Device> devices = devices_of(options.device);
   options.step.device = options.device.place;
   options.step.cuda_graph = options.device.cuda_graph;
@@ -148,6 +151,9 @@ int main(int argc, char** argv) {
   line.option("--weights", options.step.weights, "of --step: parameters (safetensors or PyTorch)");
   line.option("--inputs", options.step.inputs,
               "of --step: safetensors file with images and labels, or a and b");
+  line.option("--input-batches", options.step.input_batches,
+              "of --inputs: training steps take so many equal parts of them in turn",
+              in_range(1, 1e6));
   line.option("--images", options.step.images,
               "folder of image files to decode (default: 16 drawn ones of 500x375); of the step "
               "load: a data set");

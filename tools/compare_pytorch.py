@@ -28,6 +28,7 @@ Needs torch and torchvision, which building and testing Concord never do, and bu
 
 import argparse
 import io
+import itertools
 import json
 import math
 import mmap
@@ -149,19 +150,20 @@ def build(kind, argument):
     return model
 
 
-def prepare(work, folder):
-    """Writes the initial parameters and the inputs that both sides read."""
+def prepare(work, folder, batches=1, image_size=IMAGE_SIZE):
+    """Writes the initial parameters and the inputs, `batches` batches of them, that both sides read."""
     import torch
 
     kind, argument, batch = split_work(work)
     torch.manual_seed(SEED)
     write_safetensors(folder / "weights.safetensors", build(kind, argument).state_dict())
+    batch *= batches
     if kind == "transnet":
         shape = [batch] + [int(size) for size in argument.split("x")]
         inputs = {"a": torch.randn(shape), "b": torch.randn(shape)}
     else:
         inputs = {
-            "images": torch.randn(batch, 3, IMAGE_SIZE, IMAGE_SIZE),
+            "images": torch.randn(batch, 3, image_size, image_size),
             "labels": torch.randint(CLASSES, (batch,)),
         }
     write_safetensors(folder / "inputs.safetensors", inputs)
@@ -174,10 +176,15 @@ def fastest_optimizer(optimizer, parameters, **options):
         return optimizer(parameters, **options)
 
 
-def pytorch_step(work, mode, folder, device, precision):
-    """The step as a pair of functions: run() does it, value() gives the number to compare."""
+def pytorch_step(work, mode, folder, device, precision, batches=1):
+    """The step as a pair of functions: run() does it, value() gives the number to compare.
+
+    Training steps take the `batches` equal parts of the inputs in turn.
+    The precision is one of --precision, or fp64 for what the others are rounded from."""
     import torch
     import torch.nn.functional as F
+
+    dtype = torch.float64 if precision == "fp64" else torch.float32
 
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -187,8 +194,8 @@ def pytorch_step(work, mode, folder, device, precision):
     modes = mode.split("+")
     model = build(kind, argument)
     model.load_state_dict(read_safetensors(folder / "weights.safetensors"))
-    model = model.to(device)
-    inputs = {name: tensor.to(device)
+    model = model.to(device, dtype)
+    inputs = {name: tensor.to(device, dtype if tensor.is_floating_point() else None)
               for name, tensor in read_safetensors(folder / "inputs.safetensors").items()}
     if "channels_last" in modes:
         model = model.to(memory_format=torch.channels_last)
@@ -200,10 +207,13 @@ def pytorch_step(work, mode, folder, device, precision):
         torch._inductor.config.freezing = True
     compiled = torch.compile(model) if "compile" in modes else model
 
+    parts = itertools.cycle([dict(zip(inputs, part))
+                             for part in zip(*(t.chunk(batches) for t in inputs.values()))])
+
     def forward(x):
         with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
             y = compiled(x)
-        return y.float()
+        return y.to(dtype)
 
     last = {}
 
@@ -217,18 +227,18 @@ def pytorch_step(work, mode, folder, device, precision):
         optimizer = fastest_optimizer(torch.optim.Adam, model.parameters(), lr=1e-4,
                                       weight_decay=1e-4)
 
-        def loss_of():
-            error = F.mse_loss(forward(inputs["a"]), inputs["b"])
+        def loss_of(batch):
+            error = F.mse_loss(forward(batch["a"]), batch["b"])
             return error + (0.1 * model.gates() ** 2).sum()
     else:
         optimizer = fastest_optimizer(torch.optim.SGD, model.parameters(), lr=0.01, momentum=0.9,
                                       weight_decay=1e-4)
 
-        def loss_of():
-            return F.cross_entropy(forward(inputs["images"]), inputs["labels"])
+        def loss_of(batch):
+            return F.cross_entropy(forward(batch["images"]), batch["labels"])
 
     def run():
-        loss = loss_of()
+        loss = loss_of(next(parts))
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -404,6 +414,9 @@ class Comparison:
         self.script = [sys.executable, os.path.abspath(__file__), "--folder", str(folder)]
 
     def concord(self, work):
+        return Server(self.concord_command(work), "concord")
+
+    def concord_command(self, work):
         kind, argument, batch = split_work(work)
         command = [str(self.arguments.bin / "concord-bench"), "--interactive", "--quiet",
                    "--step", f"{kind}:{argument}" if argument else kind]
@@ -421,7 +434,7 @@ class Comparison:
                 command += ["--cudnn-search", "measure", "--deterministic", "false"]
             if self.arguments.cuda_graph and kind != "infer":
                 command.append("--cuda-graph")
-        return Server(command, "concord")
+        return command
 
     def pytorch(self, work, mode):
         decode = work == "decode"

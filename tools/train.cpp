@@ -5,6 +5,7 @@
 
 #include "engine/layers.h"
 #include "tools/common/classification.h"
+#include "tools/common/fine_tuning.h"
 #include "tools/common/saved_configuration.h"
 #include "tools/common/terminal.h"
 #include "tools/common/training.h"
@@ -20,12 +21,28 @@ struct Options {
   OptimizerOptions optimizer;
   std::string arch;
   std::string weights;
+  std::string continue_from;
+  FineTuningOptions fine_tuning;
   std::string half;
   std::string split = "val";
   std::string dump_logits;
   bool freeze_batch_norm = false;
   bool evaluate = false;
 };
+
+Values values_of(const Evaluation& evaluation) {
+  if (evaluation.multi_label)
+    return {{"val_loss", evaluation.all.loss}, {"val_accuracy", evaluation.all.labels_right}};
+  Values values;
+  const auto add = [&](const std::string& prefix, const Accuracy& accuracy) {
+    values.emplace_back(prefix + "loss", accuracy.loss);
+    values.emplace_back(prefix + "top1", accuracy.top1);
+    values.emplace_back(prefix + "top5", accuracy.top5);
+  };
+  add("val_", evaluation.all);
+  for (const Accuracy& group : evaluation.groups) add("val_" + group.group + "_", group);
+  return values;
+}
 
 class ClassifierTask : public TrainingTask {
  public:
@@ -54,12 +71,12 @@ class ClassifierTask : public TrainingTask {
 
   Values evaluate() override {
     if (validation_ == nullptr) return {};
-    const Accuracy accuracy = evaluate_classifier(network_, *validation_);
-    return {{"val_loss", accuracy.loss}, {"val_top1", accuracy.top1}, {"val_top5", accuracy.top5}};
+    return values_of(evaluate_classifier(network_, *validation_));
   }
 
   double score(const Values& values) const override {
-    return validation_ == nullptr ? -value_of(values, "loss") : value_of(values, "val_top1");
+    if (validation_ == nullptr) return -value_of(values, "loss");
+    return value_of(values, validation_->set().multi_labels.empty() ? "val_top1" : "val_accuracy");
   }
 
  private:
@@ -81,6 +98,13 @@ void report_skipped(const Loader& loader) {
 // The labels of `set` become the network's; every class must be one of its.
 void adopt_classes(ImageSet& set, const std::vector<std::string>& class_names, std::int64_t classes,
                    const std::string& weights) {
+  if (!set.multi_labels.empty()) {
+    check(set.classes == class_names ||
+              (class_names.empty() && static_cast<std::int64_t>(set.classes.size()) == classes),
+          "{}: its labels are not the {} that {} was trained on, in their order", set.root.string(),
+          classes, weights);
+    return;
+  }
   if (class_names.empty()) {
     check(static_cast<std::int64_t>(set.classes.size()) == classes,
           "{} has {} class folders, but {} was trained on {} classes", set.root.string(),
@@ -92,10 +116,30 @@ void adopt_classes(ImageSet& set, const std::vector<std::string>& class_names, s
         set.root.string(), missing, class_names.size(), weights);
 }
 
+void print_evaluation(const std::string& arch, const std::string& split,
+                      const Evaluation& evaluation) {
+  const auto loss = [](const Accuracy& accuracy) { return fmt::format("{:.4f}", accuracy.loss); };
+  if (evaluation.multi_label) {
+    Table table({"network", "split", "images", "labels right", "loss"});
+    table.row({arch, split, std::to_string(evaluation.all.samples),
+               percent(evaluation.all.labels_right), loss(evaluation.all)});
+    return table.print();
+  }
+  Table table({"network", "split", "images", "top-1", "top-5", "loss"});
+  const auto add = [&](const std::string& name, const Accuracy& accuracy) {
+    table.row({arch, name, std::to_string(accuracy.samples), percent(accuracy.top1),
+               percent(accuracy.top5), loss(accuracy)});
+  };
+  add(split, evaluation.all);
+  for (const Accuracy& group : evaluation.groups) add(split + ", " + group.group, group);
+  table.print();
+}
+
 void evaluate(Options& options, const CommandLine& line) {
   check_usage(!options.weights.empty(), "--evaluate needs --weights");
   line.refuse(kTrainingOnly, "does not apply to --evaluate");
-  line.refuse({"--half", "--freeze-batch-norm", "--output-dir", "--force"},
+  line.refuse({"--half", "--freeze-batch-norm", "--output-dir", "--force", "--continue-from",
+               "--finetune", "--train-from", "--reset-from"},
               "does not apply to --evaluate");
   SavedNetwork saved = load_network(options.weights, options.arch);
   saved.network->to(options.device.place);
@@ -106,25 +150,30 @@ void evaluate(Options& options, const CommandLine& line) {
   Loader loader(std::move(set), loader_options(options.images, options.device.place));
 
   std::vector<float> logits;
+  std::vector<float> targets;
   std::vector<std::int64_t> labels;
-  const Accuracy accuracy =
+  const Evaluation evaluation =
       evaluate_classifier(*saved.network, loader, [&](const Batch& batch, const Tensor& scores) {
         if (options.dump_logits.empty()) return;
         const auto values = scores.to_vector<float>();
         logits.insert(logits.end(), values.begin(), values.end());
         const auto truth = batch.labels.to_vector<std::int64_t>();
         labels.insert(labels.end(), truth.begin(), truth.end());
+        if (batch.targets.defined()) {
+          const auto wanted = batch.targets.to_vector<float>();
+          targets.insert(targets.end(), wanted.begin(), wanted.end());
+        }
       });
   report_skipped(loader);
+  const std::int64_t classes = saved.network->classes();
+  const std::int64_t samples = evaluation.all.samples;
   if (!options.dump_logits.empty())
-    write_safetensors(
-        options.dump_logits,
-        {{"logits", Tensor::of(Shape{accuracy.samples, saved.network->classes()}, logits)},
-         {"labels", Tensor::of(Shape{accuracy.samples}, labels)}});
-  Table table({"network", "split", "images", "top-1", "top-5", "loss"});
-  table.row({saved.network->arch(), loader.set().name, std::to_string(accuracy.samples),
-             percent(accuracy.top1), percent(accuracy.top5), fmt::format("{:.4f}", accuracy.loss)});
-  table.print();
+    write_safetensors(options.dump_logits,
+                      {{"logits", Tensor::of(Shape{samples, classes}, logits)},
+                       evaluation.multi_label
+                           ? Named<Tensor>("targets", Tensor::of(Shape{samples, classes}, targets))
+                           : Named<Tensor>("labels", Tensor::of(Shape{samples}, labels))});
+  print_evaluation(saved.network->arch(), loader.set().name, evaluation);
 }
 
 nlohmann::ordered_json settings_of(const Options& options, const ImageSet& set) {
@@ -133,6 +182,12 @@ nlohmann::ordered_json settings_of(const Options& options, const ImageSet& set) 
   settings["--arch"] = options.arch;
   settings["--image-size"] = options.images.image_size;
   settings["--weights"] = options.weights;
+  settings["--continue-from"] = options.continue_from;
+  settings["--finetune"] = options.fine_tuning.on;
+  if (options.fine_tuning.on) {
+    settings["--train-from"] = options.fine_tuning.train_from;
+    settings["--reset-from"] = options.fine_tuning.reset_from;
+  }
   settings["--half"] = options.half;
   settings["--seed"] = options.run.seed;
   settings["--batch-size"] = options.images.batch_size;
@@ -142,28 +197,71 @@ nlohmann::ordered_json settings_of(const Options& options, const ImageSet& set) 
   return settings;
 }
 
-// The network to train: from --weights where given (its architecture is then the default), else
-// new.
+// The network to train: that of --weights or --continue-from where given (their architecture is
+// then the default), else new.
 std::shared_ptr<Network> build(Options& options, const CommandLine& line,
                                const std::vector<std::string>& classes,
                                random::Generator& generator) {
-  if (!options.weights.empty()) {
-    const nlohmann::json saved = saved_configuration(options.weights);
+  FineTuningOptions& fine_tuning = options.fine_tuning;
+  const bool continues = !options.continue_from.empty();
+  check_usage(!continues || options.weights.empty(),
+              "--weights and --continue-from exclude each other");
+  const std::string& file = continues ? options.continue_from : options.weights;
+  if (!file.empty()) {
+    const nlohmann::json saved = saved_configuration(file);
     if (options.arch.empty()) options.arch = saved.value("arch", "");
     if (!line.given("--image-size"))
       options.images.image_size = saved.value("image_size", options.images.image_size);
   }
   check_usage(!options.arch.empty(), "--arch is required");
+  fine_tuning.on = remove_fine_tuning_suffix(options.arch) || fine_tuning.on;
+  check_usage(!fine_tuning.on || !file.empty(),
+              "fine-tuning needs --weights, the network to start from");
+  if (!fine_tuning.on) line.refuse({"--train-from", "--reset-from"}, "needs --finetune");
+  const auto count = static_cast<std::int64_t>(classes.size());
+  if (!file.empty() && (!fine_tuning.on || continues)) {
+    const std::int64_t trained = classes_in(file);
+    check(trained == count,
+          "{}: was trained on {} classes and {} has {}; give --weights with --finetune to replace "
+          "the last layer",
+          file, trained, options.images.data, count);
+  }
   std::optional<UninitializedParameters> loaded_next;
-  if (!options.weights.empty()) loaded_next.emplace();
-  auto network = make_network(options.arch, static_cast<std::int64_t>(classes.size()), generator);
+  if (!file.empty() && (!fine_tuning.on || continues)) loaded_next.emplace();
+  auto network = make_network(options.arch, count, generator);
   loaded_next.reset();
-  if (!options.weights.empty()) load_weights(options.weights, *network);
+  if (fine_tuning.on) settle(fine_tuning, *network);
+  if (fine_tuning.on && continues)
+    freeze(fine_tuning, *network);
+  else if (fine_tuning.on)
+    start_fine_tuning(fine_tuning, options.weights, *network);
+  else if (!options.weights.empty())
+    load_weights(options.weights, *network);
   network->to(options.device.place);
   if (options.freeze_batch_norm)
     for (const auto& [name, module] : network->named_modules())
       if (dynamic_cast<BatchNorm2d*>(module) != nullptr) module->freeze_mode();
   return network;
+}
+
+// The values of the best epoch, in the order in which they are logged.
+void print_best(const std::string& arch, const Values& best) {
+  std::vector<std::string> header = {"network", "best epoch"};
+  std::vector<std::string> row = {arch, fmt::format("{:.0f}", value_of(best, "epoch"))};
+  for (const auto& [name, value] : best) {
+    if (name == "epoch" || name == "lr") continue;
+    const bool held_out = name.starts_with("val_");
+    std::string title = held_out ? name.substr(4) : name;
+    for (char& c : title)
+      if (c == '_') c = ' ';
+    for (const auto& [from, to] : {std::pair("top1", "top-1"), std::pair("top5", "top-5")})
+      if (const auto at = title.find(from); at != std::string::npos) title.replace(at, 4, to);
+    header.push_back((held_out ? "val " : "train ") + title);
+    row.push_back(name.ends_with("loss") ? fmt::format("{:.4f}", value) : percent(value));
+  }
+  Table table(header);
+  table.row(row);
+  table.print();
 }
 
 void train_classifier(Options& options, const CommandLine& line) {
@@ -205,6 +303,7 @@ void train_classifier(Options& options, const CommandLine& line) {
   setup.run = options.run;
   setup.optimizer = options.optimizer;
   setup.generator = &generator;
+  setup.continue_from = options.continue_from;
 
   Loader train_loader(std::move(folder.train), std::move(train_options));
   std::unique_ptr<Loader> validation;
@@ -214,6 +313,7 @@ void train_classifier(Options& options, const CommandLine& line) {
   else
     note("{}: has no val/ or test/; the best epoch is that of the lowest training loss",
          options.images.data);
+  options.run.inputs = {options.weights, options.continue_from};
   RunDirectory directory(options.run, kTrainingFiles);
   note("{}: {} classes, {} images to train on, {} to validate on, {} px", options.arch,
        classes.size(), train_loader.size(), validation ? validation->size() : 0,
@@ -224,19 +324,7 @@ void train_classifier(Options& options, const CommandLine& line) {
   report_skipped(train_loader);
   if (validation) report_skipped(*validation);
 
-  std::vector<std::string> header = {"network", "best epoch", "train loss", "train top-1"};
-  std::vector<std::string> row = {options.arch, fmt::format("{:.0f}", value_of(best, "epoch")),
-                                  fmt::format("{:.4f}", value_of(best, "loss")),
-                                  percent(value_of(best, "top1"))};
-  if (validation) {
-    header.insert(header.end(), {"val loss", "val top-1", "val top-5"});
-    row.insert(row.end(),
-               {fmt::format("{:.4f}", value_of(best, "val_loss")),
-                percent(value_of(best, "val_top1")), percent(value_of(best, "val_top5"))});
-  }
-  Table table(header);
-  table.row(row);
-  table.print();
+  print_best(options.arch, best);
 }
 
 std::string list_of(const std::vector<std::string>& names) {
@@ -260,13 +348,18 @@ int main(int argc, char** argv) {
                   "  concord-train --evaluate --weights run-a/best.safetensors --data shapes\n"
                   "The last prints a table with top-1, top-5 and loss; chance is 10 % on these 10 "
                   "classes.",
-       .footnote = "Architectures: " + list_of(concord::network_names())});
+       .footnote = "Architectures: " + list_of(concord::network_names()) +
+                   "\nNAME_ft is NAME fine-tuned from --weights (--finetune)."});
   add_image_options(line, options.images,
                     "both sides in pixels (with --weights: as they were trained)");
   line.app().get_option("--data")->required();
   line.option("--arch", options.arch, "architecture, see below (with --weights: that of the file)",
-              one_of(concord::network_names()));
+              one_of(architecture_names()));
   line.option("--weights", options.weights, "checkpoint to start from or to evaluate");
+  line.option("--continue-from", options.continue_from,
+              "checkpoint to go on from in a new run: PyTorch's {epoch, state_dict, optimizer} or "
+              "one of Concord's; weights, optimiser's state and epochs are taken over");
+  add_fine_tuning_options(line, options.fine_tuning);
   line.option("--half", options.half,
               "train on one half of every class's sorted images only: a (first) or b (rest)",
               one_of({"a", "b"}));
@@ -281,9 +374,10 @@ int main(int argc, char** argv) {
   line.flag("--evaluate", options.evaluate, "only print the accuracy of --weights");
   line.option("--split", options.split, "of --evaluate: train, or val (val/ or test/)",
               one_of({"train", "val"}));
-  line.option("--dump-logits", options.dump_logits,
-              "of --evaluate: safetensors file for logits [N,classes] and labels [N], class by "
-              "class in file-name order");
+  line.option(
+      "--dump-logits", options.dump_logits,
+      "of --evaluate: safetensors file for logits [N,classes] and labels [N] (of a set "
+      "with several labels an image targets [N,classes]), class by class in file-name order");
   return run_program(line, argc, argv, [&] {
     apply(options.device);
     options.evaluate ? evaluate(options, line) : train_classifier(options, line);

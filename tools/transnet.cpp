@@ -24,6 +24,7 @@ struct Options {
   std::string features_a, features_b, val_features_a, val_features_b;
   std::string weights_a, weights_b, layer, layer_a, layer_b;
   std::string weights;
+  std::string continue_from;
   ImageOptions images;
   RunOptions run;
   DeviceOptions device;
@@ -176,6 +177,7 @@ nlohmann::ordered_json settings_of(const Options& options, const FeaturePairs& p
   settings["--weights-a"] = options.weights_a;
   settings["--weights-b"] = options.weights_b;
   settings["--weights"] = options.weights;
+  settings["--continue-from"] = options.continue_from;
   settings["Trans-Net"] = to_json(net.options());
   settings["--alpha"] = alpha;
   settings["--seed"] = options.run.seed;
@@ -223,6 +225,8 @@ void train_trans_net(Options& options, const CommandLine& line) {
         b[2], b[3], options.net.input_norm);
   random::Generator generator(options.run.seed);
   TransNet net(trans_net_options(options.net, a[1], b[1]), generator);
+  check_usage(options.weights.empty() || options.continue_from.empty(),
+              "--weights and --continue-from exclude each other");
   if (!options.weights.empty()) load_weights(options.weights, net);
   net.to(options.device.place);
 
@@ -235,6 +239,8 @@ void train_trans_net(Options& options, const CommandLine& line) {
                    {"features_b", b.to_string()}};
   setup.settings = settings_of(options, *sources.train, net, alpha);
   setup.generator = &generator;
+  setup.continue_from = options.continue_from;
+  options.run.inputs = {options.weights, options.continue_from};
   RunDirectory directory(options.run, kTrainingFiles);
   note("Trans-Net of {} orders, {} to {}", options.net.orders, a.to_string(), b.to_string());
 
@@ -257,9 +263,10 @@ void train_trans_net(Options& options, const CommandLine& line) {
 void evaluate(const Options& options, const CommandLine& line) {
   check_usage(!options.weights.empty(), "--evaluate needs --weights");
   line.refuse(kTrainingOnly, "does not apply to --evaluate");
-  line.refuse({"--val-features-a", "--val-features-b", "--weights-a", "--weights-b", "--layer",
-               "--layer-a", "--layer-b", "--data", "--alpha", "--no-penalty"},
-              "does not apply to --evaluate");
+  line.refuse(
+      {"--continue-from", "--val-features-a", "--val-features-b", "--weights-a", "--weights-b",
+       "--layer", "--layer-a", "--layer-b", "--data", "--alpha", "--no-penalty"},
+      "does not apply to --evaluate");
   check_usage(!options.features_a.empty() && !options.features_b.empty(),
               "--evaluate needs --features-a and --features-b");
   const SavedTransNet saved = load_trans_net(options.weights, options.net);
@@ -353,6 +360,10 @@ int main(int argc, char** argv) {
   line.flag("--no-penalty", options.no_penalty, "leave the penalty of the gates out");
   add_optimizer_options(line, options.optimizer);
   line.option("--weights", options.weights, "Trans-Net to start from or to evaluate");
+  line.option(
+      "--continue-from", options.continue_from,
+      "checkpoint to go on from in a new run, PyTorch's or Concord's: weights, Adam's state "
+      "and epochs are taken over");
   line.flag("--evaluate", options.evaluate, "write orders.safetensors with --weights");
   add_output_options(line, options.run, "folder for checkpoints and logs; must be new or empty");
   line.app().get_option("--output-dir")->required();

@@ -146,14 +146,13 @@ struct Side {
 template <int N, int kHalf, int... l>
 [[gnu::always_inline]] inline void transpose(Vector<float, N>* rows,
                                              std::integer_sequence<int, l...> lanes) {
-  using Lanes = Vector<std::int32_t, N>;
 #pragma GCC unroll 16
   for (int r = 0; r < N; ++r) {
     if (r & kHalf) continue;
     const Vector<float, N> a = rows[r];
     const Vector<float, N> b = rows[r + kHalf];
-    rows[r] = __builtin_shuffle(a, b, Lanes{(l & kHalf ? N + l - kHalf : l)...});
-    rows[r + kHalf] = __builtin_shuffle(a, b, Lanes{(l & kHalf ? N + l : l + kHalf)...});
+    rows[r] = __builtin_shufflevector(a, b, (l & kHalf ? N + l - kHalf : l)...);
+    rows[r + kHalf] = __builtin_shufflevector(a, b, (l & kHalf ? N + l : l + kHalf)...);
   }
   if constexpr (kHalf > 1) transpose<N, kHalf / 2>(rows, lanes);
 }

@@ -109,6 +109,36 @@ TEST(DecodeImage, SurvivesDamage) {
   EXPECT_GT(refused, rounds / 20);  // otherwise nothing was damaged
 }
 
+// 4x1 pixels of 8 bits, 0 1 2 200, of a palette of two colours, behind a chunk of no pixels.
+// Pillow: what is beyond the palette is black.
+TEST(DecodeImage, GivesBlackBeyondThePalette) {
+  const auto png = from_hex(
+      "89504e470d0a1a0a0000000d4948445200000004000000010803000000cee2ffff00000006504c544509"
+      "08070605045158d791000000004944415435af061e0000000d49444154789c636060643a010000d400cc"
+      "04dbcfec0000000049454e44ae426082");
+  EXPECT_EQ(decode_image(png, "short").rgb,
+            (std::vector<std::uint8_t>{9, 8, 7, 6, 5, 4, 0, 0, 0, 0, 0, 0}));
+}
+
+TEST(DecodeImage, RefusesPngChunksThatAreDamaged) {
+  const std::vector<std::uint8_t> whole = encode_png(formula_image(11, 7));
+  const auto changed = [&](std::size_t at, std::uint8_t value) {
+    std::vector<std::uint8_t> bytes = whole;
+    bytes[at] = value;
+    return bytes;
+  };
+  // Signature 8, header 25; then the pixels: length, type, content.
+  constexpr std::size_t kPixels = 33;
+  const auto flipped = static_cast<std::uint8_t>(whole[kPixels + 40] ^ 1U);
+  expect_error([&] { decode_image(changed(kPixels + 40, flipped), "a.png"); },
+               {"a.png", "byte 33", "checksum"});
+  // 2 GB, for which no memory may be asked.
+  expect_error([&] { decode_image(changed(kPixels, 0x7F), "b.png"); },
+               {"b.png", "byte 33", "announces 2130706", "truncated"});
+  const std::vector<std::uint8_t> cut(whole.begin(), whole.end() - 1);
+  expect_error([&] { decode_image(cut, "c.png"); }, {"c.png", "end chunk"});
+}
+
 TEST(DecodeImage, SaysWhatIsWrongWithTheBrokenFiles) {
   CONCORD_NEEDS_SHARED_DATA(data);
   expect_error([&] { load_image(data / "broken/truncated.jpg"); }, {"truncated.jpg", "damaged"});

@@ -194,7 +194,10 @@ TEST(WeightsFile, KnowsAFileByItsContent) {
   EXPECT_TRUE(copy(path_of("bare", "zip")).contains("0.weight"));
   EXPECT_TRUE(copy(path_of("bare", "legacy")).contains("0.weight"));
   EXPECT_EQ(copy(path_of("checkpoint", "zip")).original("0.weight"), "module.0.module.weight");
-  EXPECT_TRUE(copy(path_of("checkpoint", "zip")).metadata().empty());
+  EXPECT_EQ(copy(path_of("checkpoint", "zip")).metadata(),
+            (std::map<std::string, std::string>{{"configuration", R"({"arch":"small"})"},
+                                                {"epoch", "3"}}));
+  EXPECT_TRUE(copy(path_of("bare", "zip")).metadata().empty());
   // A safetensors header of 0x280 bytes begins as a pickle of protocol 2 does.
   std::string header = R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
   header.resize(0x280, ' ');
@@ -207,6 +210,96 @@ TEST(WeightsFile, KnowsAFileByItsContent) {
   write_bytes(folder / "tar",
               "sys_info" + std::string(249, '\0') + "ustar" + std::string(300, '\0'));
   expect_error([&] { WeightsFile file(folder / "tar"); }, {"tar form", "save it again"});
+}
+
+// --- the optimiser's state ---
+
+// The tensors under "optimizer/", without that.
+std::map<std::string, Doubles> optimizer_of(const WeightsFile& file) {
+  std::map<std::string, Doubles> result;
+  for (const std::string& name : file.names())
+    if (name.starts_with("optimizer/"))
+      result[name.substr(10)] = file.tensor(name).to_vector<double>();
+  return result;
+}
+
+// v = 0.5 v + g, twice, of the gradients 1, 2, 3.
+const std::map<std::string, Doubles> kSgd = {{"momentum_buffer/first.weight", {1.5, 3}},
+                                             {"momentum_buffer/first.bias", {1.5, 3}},
+                                             {"momentum_buffer/norm.weight", {1.5, 3}},
+                                             {"momentum_buffer/norm.bias", {1.5, 3}},
+                                             {"momentum_buffer/last.weight", {1.5, 3, 4.5}},
+                                             {"momentum_buffer/last.bias", {1.5}},
+                                             {"step", {0}}};
+
+TEST(PytorchOptimizer, OfSgd) {
+  for (const std::string& form : kForms) {
+    const WeightsFile file(path_of("sgd", form));
+    EXPECT_EQ(optimizer_of(file), kSgd);
+    EXPECT_TRUE(file.notes().empty());
+  }
+}
+
+TEST(PytorchOptimizer, OfAdam) {
+  for (const std::string& form : kForms) {
+    const auto state = optimizer_of(WeightsFile(path_of("adam", form)));
+    EXPECT_EQ(state.size(), 13U);
+    EXPECT_EQ(state.at("step"), Doubles{2});
+    // m = 0.9 m + 0.1 g, v = 0.999 v + 0.001 g^2, twice.
+    for (std::size_t i = 0; i < 3; ++i) {
+      const double g = static_cast<double>(i) + 1;
+      EXPECT_NEAR(state.at("exp_avg/last.weight")[i], 0.19 * g, 1e-6 * g);
+      EXPECT_NEAR(state.at("exp_avg_sq/last.weight")[i], 0.001999 * g * g, 1e-8 * g * g);
+    }
+  }
+}
+
+TEST(PytorchOptimizer, OfTheLastParametersWhereTheFirstAreFrozen) {
+  for (const std::string& form : kForms)
+    EXPECT_EQ(optimizer_of(WeightsFile(path_of("frozen", form))),
+              (std::map<std::string, Doubles>{{"momentum_buffer/last.weight", {1.5, 3, 4.5}},
+                                              {"momentum_buffer/last.bias", {1.5}},
+                                              {"step", {0}}}));
+}
+
+TEST(PytorchOptimizer, OneThatIsNotUnderstoodIsPassedOverWithANote) {
+  for (const std::string& form : kForms) {
+    const auto passed_over = [&](const char* name, const std::string& why) {
+      const WeightsFile file(path_of(name, form));
+      EXPECT_TRUE(optimizer_of(file).empty()) << name;
+      EXPECT_TRUE(file.contains("last.weight")) << name;
+      EXPECT_TRUE(has_note(file.notes(), why)) << name;
+    };
+    passed_over("frozen_last", "momentum_buffer of norm.weight is 2x1, the parameter is 2");
+    passed_over("amsgrad", "max_exp_avg_sq");
+    passed_over("two_optimizers", "several optimisers (optimizer, optimizer_of_the_other)");
+  }
+}
+
+TEST(PytorchOptimizer, ARunGoesOn) {
+  for (const std::string& form : kForms) {
+    random::Generator generator(3);
+    const auto net = network(generator);
+    const auto sgd = make_sgd(net->named_parameters(), {.momentum = 0.9});
+    const Continuation from = continue_from(path_of("checkpoint", form), *net, *sgd);
+    EXPECT_EQ(from.epoch, 3);
+    EXPECT_TRUE(from.notes.empty());
+    // The gradient of a sum with respect to the last bias is the batch's 2 images.
+    const auto state = sgd->state();
+    const auto bias = std::find_if(state.begin(), state.end(), [](const auto& entry) {
+      return entry.first == "momentum_buffer/5.bias";
+    });
+    ASSERT_NE(bias, state.end());
+    EXPECT_EQ(bias->second.to_vector<double>(), (Doubles{2, 2, 2, 2, 2}));
+
+    const auto adam = make_adam(net->named_parameters(), {});
+    expect_error([&] { continue_from(path_of("checkpoint", form), *net, *adam); },
+                 {path_of("checkpoint", form).string(), "exp_avg", "another optimiser"});
+    const Continuation bare = continue_from(path_of("bare", form), *net, *adam);
+    EXPECT_EQ(bare.epoch, 0);
+    EXPECT_TRUE(has_note(bare.notes, "no state of an optimiser"));
+    EXPECT_TRUE(has_note(bare.notes, "how many epochs"));
+  }
 }
 
 // --- damaged and hostile files ---
@@ -229,7 +322,7 @@ TEST(PytorchFile, AnyByteMayBeWrong) {
   const TemporaryFolder folder;
   random::Stream numbers(test::kSeed, 1);
   for (const std::string& form : kForms)
-    for (const char* name : {"tensors", "checkpoint"}) {
+    for (const char* name : {"tensors", "checkpoint", "adam"}) {
       const std::string bytes = read_bytes(path_of(name, form));
       int refused = 0;
       for (int trial = 0; trial < 1500; ++trial) {
@@ -309,6 +402,44 @@ TEST_F(Hostile, TheFileThatTheOthersChangeIsSound) {
   file.size = "K\1K\2\x86";
   file.stride = "\x8a\x08\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7FK\1\x86";
   EXPECT_EQ(read(file).shape(), Shape({1, 2}));
+}
+
+// One value may stand in a file any number of times: what is looked at once for each must stay
+// small. Without limits each of these takes minutes or terabytes.
+TEST_F(Hostile, ValuesThatAreSharedAMillionTimes) {
+  constexpr int kMany = 1000000;
+  const auto repeated = [](const std::string& text) {
+    std::string all;
+    for (int i = 0; i < kMany; ++i) all += text;
+    return all;
+  };
+  const LegacyFile file;
+  const std::string state_dict = "\x8c\x0astate_dict}\x8c\x01w" + file.tensor() + "s";
+  const auto checkpoint = [&](const std::string& optimizer) {
+    return file.bytes("}(" + state_dict + optimizer + "u");
+  };
+  const auto passed_over = [&](const std::string& bytes) {
+    write_bytes(folder_ / "shared", bytes);
+    const WeightsFile weights(folder_ / "shared");
+    EXPECT_EQ(weights.names(), std::vector<std::string>{"w"});
+  };
+  const std::string numbers = "](" + repeated("K\0"s) + "e";
+  // One group of a million parameters, a million times.
+  passed_over(checkpoint("\x8c\x09optimizer}(\x8c\x05state}\x8c\x0cparam_groups](}\x8c\x06params" +
+                         numbers + "sq\5" + repeated("h\5") + "eu"));
+  // A million keys that name one optimiser of a million keys.
+  passed_over(
+      checkpoint("\x8c\x05optim}(" + repeated("K\0N"s) + "uq\5" + repeated("\x8c\x05optimh\5")));
+  // A long name of a million dicts.
+  LegacyFile bare;
+  bare.keys = "]";
+  expect_refused(
+      bare.bytes("}(X\0\0\x10\0"s + std::string(1 << 20, 'x') + "q\5}" + repeated("h\5}") + "u"),
+      {"no state dict"});
+  // A long name of what is no tensor.
+  expect_refused(file.bytes("}(\x8c\x01w" + file.tensor() + "X\0\0\x10\0"s +
+                            std::string(1 << 20, 'x') + "q\5N" + repeated("h\5N") + "u"),
+                 {"1048576 bytes"});
 }
 
 TEST_F(Hostile, TensorsBeyondTheirStorage) {

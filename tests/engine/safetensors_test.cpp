@@ -50,7 +50,7 @@ TEST(SafetensorsReader, AFileWrittenByHand) {
                       data));
   const SafetensorsFile file(folder / "a");
   EXPECT_EQ(file.metadata(), (std::map<std::string, std::string>{{"k", "v"}, {"", "x\ny"}}));
-  EXPECT_EQ(file.names(), (std::vector<std::string>{"d", "e", "f", "i", "u"}));
+  EXPECT_EQ(file.names(), (std::vector<std::string>{"f", "i", "d", "e", "u"}));
   EXPECT_TRUE(file.contains("f"));
   EXPECT_FALSE(file.contains("g"));
   EXPECT_EQ(file.tensor("f").to_vector<float>(), (std::vector<float>{1, -2, 3}));
@@ -103,15 +103,37 @@ TEST(SafetensorsReader, SharesTheMappingWhereAlignedAndOutlivesTheFile) {
   EXPECT_EQ(aligned.to_vector<float>(), (std::vector<float>{5, 6}));
 }
 
+TEST(SafetensorsReader, WholeNumbersOfEverySize) {
+  const TemporaryFolder folder;
+  const auto read = [&](const std::string& dtype, const std::string& bytes) {
+    const std::string header = R"({"w":{"dtype":")" + dtype +
+                               R"(","shape":[1],"data_offsets":[0,)" +
+                               std::to_string(bytes.size()) + "]}}";
+    write_bytes(folder / "w", file_of(header, bytes));
+    const Tensor tensor = SafetensorsFile(folder / "w").tensor("w");
+    EXPECT_EQ(tensor.dtype(), DType::kInt64) << dtype;
+    return tensor.to_vector<std::int64_t>().at(0);
+  };
+  using namespace std::string_literals;
+  EXPECT_EQ(read("I8", "\xFE"), -2);
+  EXPECT_EQ(read("I16", "\xFE\xFF"), -2);
+  EXPECT_EQ(read("U16", "\xFE\xFF"), 65534);
+  EXPECT_EQ(read("I32", "\xFE\xFF\xFF\xFF"), -2);
+  EXPECT_EQ(read("U32", "\xFE\xFF\xFF\xFF"), 4294967294);
+  EXPECT_EQ(read("U64", "\x01\0\0\0\0\0\0\x7F"s), 0x7F00000000000001);
+  EXPECT_EQ(read("BOOL", "\x01"), 1);
+  expect_error([&] { read("U64", std::string(8, '\xFF')); }, {"18446744073709551615", "int64"});
+}
+
 TEST(SafetensorsReader, UnknownNamesAndDtypes) {
   const TemporaryFolder folder;
   write_bytes(folder / "a",
-              file_of(R"({"layer1.weight":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}})",
+              file_of(R"({"layer1.weight":{"dtype":"F8_E5M2","shape":[4],"data_offsets":[0,4]}})",
                       std::string(4, '\0')));
   const SafetensorsFile file(folder / "a");
   expect_error([&] { file.tensor("layer2.weight"); },
                {(folder / "a").string(), "layer2.weight", "near it are layer1.weight"});
-  expect_error([&] { file.tensor("layer1.weight"); }, {"layer1.weight", "I32"});
+  expect_error([&] { file.tensor("layer1.weight"); }, {"layer1.weight", "float8_e5m2"});
   expect_error([&] { SafetensorsFile(folder / "none"); },
                {(folder / "none").string(), "No such file"});
   expect_error([&] { SafetensorsFile(folder.path()); }, {"not a regular file"});

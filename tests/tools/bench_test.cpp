@@ -208,6 +208,32 @@ TEST_F(ConcordBench, ServesAStep) {
   expect_failure(run(wrong), 1, {"linearLayers_conv.0.weight", "16x16x3x3", "32x32x3x3"});
 }
 
+TEST_F(ConcordBench, TakesBatchesInTurn) {
+  const std::string both = (folder_ / "both.safetensors").string();
+  const std::string second = (folder_ / "second.safetensors").string();
+  const Tensor a = random_features({6, 16, 5, 7}, 1), b = random_features({6, 16, 5, 7}, 2);
+  write_safetensors(both, {{"a", a}, {"b", b}});
+  write_safetensors(second, {{"a", a.rows(3, 6)}, {"b", b.rows(3, 6)}});
+  const Words words = {"--step", "transnet:16x5x7", "--lr", "1e-30", "--interactive", "--inputs"};
+  const auto with = [&](const Words& more) {
+    Words all = words;
+    all.insert(all.end(), more.begin(), more.end());
+    return run(all, "run 4\n");
+  };
+  const auto losses = [&](const Words& more) {
+    const ProgramResult result = with(more);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return json::parse(lines_of(result.out).at(1))["values"].get<std::vector<double>>();
+  };
+  const auto turns = losses({both, "--input-batches", "2"});
+  EXPECT_EQ(turns[0], turns[2]);
+  EXPECT_NE(turns[0], turns[1]);
+  EXPECT_EQ(turns[1], losses({second})[0]);
+  expect_failure(with({both, "--input-batches", "4"}), 1, {"a has 6 rows", "--input-batches 4"});
+  expect_failure(run({"--step", "train:resnet18", "--input-batches", "2", "--interactive"}), 2,
+                 {"--input-batches 2 needs --inputs"});
+}
+
 TEST_F(ConcordBench, WithoutDropoutAStepRepeats) {
   const Words words = {
       "--step", "train:alexnet", "--batch-size", "2", "--image-size", "64", "--classes", "5",

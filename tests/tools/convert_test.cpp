@@ -53,7 +53,7 @@ TEST(Convert, Inspects) {
 
 TEST(Convert, SaysWhatIsWrong) {
   EXPECT_EQ(run_program("concord-convert", {source("bare.zip.pt")}).code, 2);
-  EXPECT_EQ(run_program("concord-convert", {source("bare.zip.pt"), "out.pt"}).code, 2);
+  EXPECT_EQ(run_program("concord-convert", {source("bare.zip.pt"), "out.onnx"}).code, 2);
   const ProgramResult result =
       run_program("concord-convert", {"--inspect", source("whole_network.zip.pt")});
   EXPECT_EQ(result.code, 1);

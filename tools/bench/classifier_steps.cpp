@@ -15,7 +15,7 @@ namespace {
 struct Classifier {
   random::Generator generator;
   std::shared_ptr<Network> network;
-  Batch batch;
+  std::vector<Batch> batches;
 };
 
 std::unique_ptr<Classifier> classifier_of(const std::string& arch, const StepOptions& options) {
@@ -31,21 +31,27 @@ std::unique_ptr<Classifier> classifier_of(const std::string& arch, const StepOpt
     for (const auto& [name, module] : result->network->named_modules())
       if (dynamic_cast<Dropout*>(module) != nullptr) module->freeze_mode();
   if (!options.inputs.empty()) {
-    result->batch.images = read_input(options.inputs, "images", 4);
-    result->batch.labels = read_input(options.inputs, "labels", 1);
+    const auto images = read_input_batches(options.inputs, "images", 4, options.input_batches);
+    const auto labels = read_input_batches(options.inputs, "labels", 1, options.input_batches);
+    for (std::size_t i = 0; i < images.size(); ++i) {
+      result->batches.emplace_back().images = images[i];
+      result->batches.back().labels = labels[i];
+    }
   } else {
+    Batch& batch = result->batches.emplace_back();
     const std::int64_t n = options.batch_size;
-    result->batch.images =
-        random_maps({n, 3, options.image_size, options.image_size}, options.seed, 1);
+    batch.images = random_maps({n, 3, options.image_size, options.image_size}, options.seed, 1);
     random::Stream stream(options.seed, 2);
     std::vector<std::int64_t> labels;
     for (std::int64_t i = 0; i < n; ++i)
       labels.push_back(
           static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(options.classes))));
-    result->batch.labels = Tensor::of({n}, labels);
+    batch.labels = Tensor::of({n}, labels);
   }
-  result->batch.images = result->batch.images.to(options.device);
-  result->batch.device_labels = result->batch.labels.to(options.device);
+  for (Batch& batch : result->batches) {
+    batch.images = batch.images.to(options.device);
+    batch.device_labels = batch.labels.to(options.device);
+  }
   return result;
 }
 
@@ -57,23 +63,27 @@ class TrainClassifier final : public WholeStep {
         lr_(options.lr > 0 ? options.lr : 0.01) {
     tool::OptimizerOptions optimizer;  // the experiments': SGD, momentum 0.9, weight decay 1e-4
     optimizer_ = tool::make_optimizer(optimizer, classifier_->network->named_parameters());
-    flops_ = count_flops(*classifier_->network, classifier_->batch.images).training;
+    flops_ = count_flops(*classifier_->network, classifier_->batches[0].images).training;
     classifier_->network->set_training(true);
   }
   void run() override {
-    loss_ = tool::value_of(step_.run(classifier_->batch).means, "loss");
+    loss_ = tool::value_of(step_.run(classifier_->batches[next_]).means, "loss");
+    next_ = (next_ + 1) % classifier_->batches.size();
     step_.update(*optimizer_, lr_);
   }
   double value() const override { return loss_; }
-  double images() const override { return static_cast<double>(classifier_->batch.images.dim(0)); }
+  double images() const override {
+    return static_cast<double>(classifier_->batches[0].images.dim(0));
+  }
   double flops() const override { return flops_; }
-  std::string shape() const override { return classifier_->batch.images.shape().to_string(); }
+  std::string shape() const override { return classifier_->batches[0].images.shape().to_string(); }
 
  private:
   std::unique_ptr<Classifier> classifier_;
   tool::ClassifierStep step_;
   std::unique_ptr<Optimizer> optimizer_;
   double lr_;
+  std::size_t next_ = 0;  // of the batches
   double loss_ = 0;
   double flops_ = 0;
 };
@@ -82,21 +92,23 @@ class RunClassifier final : public WholeStep {
  public:
   RunClassifier(const std::string& arch, const StepOptions& options)
       : classifier_(classifier_of(arch, options)) {
-    flops_ = count_flops(*classifier_->network, classifier_->batch.images).forward;
+    flops_ = count_flops(*classifier_->network, classifier_->batches[0].images).forward;
     classifier_->network->set_training(false);
   }
   void run() override {
     const NoGradGuard no_gradients;
-    logits_ = (*classifier_->network)(classifier_->batch.images);
+    logits_ = (*classifier_->network)(classifier_->batches[0].images);
   }
   double value() const override {
     double sum = 0;
     for (const double logit : logits_.to_vector<double>()) sum += std::abs(logit);
     return sum / static_cast<double>(logits_.numel());
   }
-  double images() const override { return static_cast<double>(classifier_->batch.images.dim(0)); }
+  double images() const override {
+    return static_cast<double>(classifier_->batches[0].images.dim(0));
+  }
   double flops() const override { return flops_; }
-  std::string shape() const override { return classifier_->batch.images.shape().to_string(); }
+  std::string shape() const override { return classifier_->batches[0].images.shape().to_string(); }
 
  private:
   std::unique_ptr<Classifier> classifier_;

@@ -54,6 +54,18 @@ Tensor read_input(const std::string& file, const std::string& name, std::size_t 
   return tensor.clone();
 }
 
+std::vector<Tensor> read_input_batches(const std::string& file, const std::string& name,
+                                       std::size_t rank, std::int64_t count) {
+  const Tensor all = read_input(file, name, rank);
+  check(all.dim(0) % count == 0, "{}: {} has {} rows, which --input-batches {} does not divide",
+        file, name, all.dim(0), count);
+  const std::int64_t rows = all.dim(0) / count;
+  std::vector<Tensor> batches;
+  for (std::int64_t i = 0; i < count; ++i)
+    batches.push_back(all.rows(i * rows, (i + 1) * rows).clone());
+  return batches;
+}
+
 std::optional<Shape> maps_of(const std::string& text) {
   std::vector<std::int64_t> sizes;
   for (std::size_t at = 0; at <= text.size();) {

@@ -47,8 +47,16 @@ class TrainTransNet final : public WholeStep {
     optimizer_ = tool::make_optimizer(optimizer, translator_.net->named_parameters());
     flops_ = count_flops(*translator_.net, translator_.batch.a).training;
     translator_.net->set_training(true);
+    if (options.input_batches == 1) return;
+    const auto a = read_input_batches(options.inputs, "a", 4, options.input_batches);
+    const auto b = read_input_batches(options.inputs, "b", 4, options.input_batches);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      batches_.emplace_back().a = a[i].to(options.device);
+      batches_.back().b = b[i].to(options.device);
+    }
   }
   void run() override {
+    if (!batches_.empty()) translator_.batch = batches_[next_++ % batches_.size()];
     loss_ = tool::value_of(step_.run(translator_.batch).means, "loss");
     step_.update(*optimizer_, lr_);
   }
@@ -64,6 +72,8 @@ class TrainTransNet final : public WholeStep {
   }
 
   Translator translator_;
+  std::vector<tool::PairBatch> batches_;  // empty: the one of translator_
+  std::size_t next_ = 0;
   tool::TransNetStep step_;
   std::unique_ptr<Optimizer> optimizer_;
   double lr_;

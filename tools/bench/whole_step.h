@@ -16,13 +16,14 @@ struct StepOptions {
   int image_size = 224;
   std::int64_t classes = 200;
   std::uint64_t seed = 0;
-  double lr = 0;             // 0: as the experiments (0.01 for classifiers, 1e-4 for Trans-Nets)
-  bool no_dropout = false;   // dropout layers let everything pass
-  bool cuda_graph = false;   // training steps as graphs of the device
-  std::string weights;       // safetensors file of parameters; empty: initial ones
-  std::string inputs;        // safetensors file: images, labels (int64); a, b. Empty: random
-  std::string images;        // folder of image files to decode; empty: drawn ones
-  std::string scratch;       // folder for files to write; empty: the system's
+  double lr = 0;            // 0: as the experiments (0.01 for classifiers, 1e-4 for Trans-Nets)
+  bool no_dropout = false;  // dropout layers let everything pass
+  bool cuda_graph = false;  // training steps as graphs of the device
+  std::string weights;      // safetensors file of parameters; empty: initial ones
+  std::string inputs;       // safetensors file: images, labels (int64); a, b. Empty: random
+  std::int64_t input_batches = 1;  // equal parts of the inputs that training steps take in turn
+  std::string images;              // folder of image files to decode; empty: drawn ones
+  std::string scratch;             // folder for files to write; empty: the system's
   std::string stores;        // folder of two feature stores, a and b; written where it is not there
   std::int64_t rows = 1000;  // of stores that are written
   std::string store_dtype = "fp32";  // of stores that are written: fp32, bf16 or fp16

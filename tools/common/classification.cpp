@@ -17,16 +17,14 @@
 #include "tools/common/saved_configuration.h"
 
 namespace concord::tool {
-namespace {
 
-std::int64_t classes_of(const WeightsFile& file) {
+std::int64_t classes_in(const std::string& weights) {
+  const WeightsFile file(weights);
   for (const char* name : {"fc.weight", "classifier.6.weight"})
     if (file.contains(name) && file.shape(name).rank() == 2) return file.shape(name)[0];
   fail("{}: has neither fc.weight nor classifier.6.weight, so it is no classifier of Concord's",
-       file.path().string());
+       weights);
 }
-
-}  // namespace
 
 SavedNetwork load_network(const std::string& weights, const std::string& arch) {
   const nlohmann::json configuration = saved_configuration(weights);
@@ -37,7 +35,7 @@ SavedNetwork load_network(const std::string& weights, const std::string& arch) {
         "--arch",
         weights);
   std::int64_t classes = configuration.value("classes", std::int64_t{0});
-  if (classes == 0) classes = classes_of(WeightsFile(weights));
+  if (classes == 0) classes = classes_in(weights);
   saved.class_names = configuration.value("class_names", std::vector<std::string>());
   saved.image_size = configuration.value("image_size", 0);
   saved.generator = std::make_shared<random::Generator>(0);
@@ -96,34 +94,97 @@ std::string match_classes(ImageSet& set, const std::vector<std::string>& class_n
     renamed.push_back(found == index.end() ? -1 : found->second);
   }
   for (ImageSample& sample : set.samples)
-    sample.label = renamed[static_cast<std::size_t>(sample.label)];
+    if (sample.label >= 0) sample.label = renamed[static_cast<std::size_t>(sample.label)];
+  std::erase_if(set.groups, [&](ClassGroup& group) {
+    const std::int64_t first = renamed[static_cast<std::size_t>(group.first)];
+    for (std::int64_t i = 0; i < group.count; ++i)
+      if (first < 0 || renamed[static_cast<std::size_t>(group.first + i)] != first + i) return true;
+    group.first = first;
+    return false;
+  });
   return missing;
 }
 
-Accuracy evaluate_classifier(Network& network, Loader& loader,
-                             const std::function<void(const Batch&, const Tensor&)>& each) {
+namespace {
+
+// -log softmax(logits[row])[label], in double.
+double cross_entropy_of_row(const Tensor& logits, std::int64_t row, std::int64_t label) {
+  const std::int64_t classes = logits.dim(1);
+  const float* values = logits.data<float>() + row * classes;
+  const double most = *std::max_element(values, values + classes);
+  double sum = 0;
+  for (std::int64_t i = 0; i < classes; ++i) sum += std::exp(values[i] - most);
+  return most + std::log(sum) - values[label];
+}
+
+// Adds the batch's images of the group's classes.
+void add_group(Accuracy& accuracy, const ClassGroup& group, const Batch& batch,
+               const Tensor& logits) {
+  for (std::int64_t i = 0; i < logits.dim(0); ++i) {
+    const std::int64_t label = batch.labels.data<std::int64_t>()[i];
+    if (label < group.first || label >= group.first + group.count) continue;
+    const std::int64_t rank = rank_of_label(logits, i, label);
+    ++accuracy.samples;
+    accuracy.loss += cross_entropy_of_row(logits, i, label);
+    accuracy.top1 += rank < 1;
+    accuracy.top5 += rank < 5;
+  }
+}
+
+void add_targets(Accuracy& accuracy, const Tensor& logits, const Tensor& targets) {
+  const auto values = logits.to_vector<float>();
+  const auto truth = targets.to_vector<float>();
+  std::int64_t right = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) right += (values[i] > 0) == (truth[i] > 0.5F);
+  accuracy.labels_right += static_cast<double>(right) / static_cast<double>(logits.dim(1));
+}
+
+void divide(Accuracy& accuracy) {
+  const double samples = static_cast<double>(std::max<std::int64_t>(1, accuracy.samples));
+  for (double* sum : {&accuracy.loss, &accuracy.top1, &accuracy.top5, &accuracy.labels_right})
+    *sum /= samples;
+}
+
+}  // namespace
+
+Evaluation evaluate_classifier(Network& network, Loader& loader,
+                               const std::function<void(const Batch&, const Tensor&)>& each) {
   const NoGradGuard no_gradients;
   network.set_training(false);
   Progress progress("evaluating", loader.size(), "images");
-  Accuracy result;
+  const ImageSet& set = loader.set();
+  Evaluation result;
+  result.multi_label = !set.multi_labels.empty();
+  for (const ClassGroup& group : set.groups) result.groups.push_back({.group = group.name});
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
     stop_if_interrupted();
     const Tensor logits = network(batch.images);
     const std::int64_t count = logits.dim(0);
-    const Tensor loss = cross_entropy(logits, batch.device_labels.to(logits.device()));
-    const Hits hits = count_hits(logits, batch.labels);
-    result.loss += loss.item() * static_cast<double>(count);
-    result.top1 += static_cast<double>(hits.top1);
-    result.top5 += static_cast<double>(hits.top5);
-    result.samples += count;
-    if (each) each(batch, logits.to(Device{}));
-    progress.update(result.samples);
+    Accuracy& all = result.all;
+    if (result.multi_label) {
+      const Tensor targets = batch.targets.to(logits.device());
+      all.loss +=
+          binary_cross_entropy_with_logits(logits, targets).item() * static_cast<double>(count);
+      add_targets(all, logits, targets);
+    } else {
+      const Tensor loss = cross_entropy(logits, batch.device_labels.to(logits.device()));
+      const Hits hits = count_hits(logits, batch.labels);
+      all.loss += loss.item() * static_cast<double>(count);
+      all.top1 += static_cast<double>(hits.top1);
+      all.top5 += static_cast<double>(hits.top5);
+    }
+    all.samples += count;
+    if (each || !set.groups.empty()) {
+      const Tensor on_host = logits.to(Device{});
+      for (std::size_t i = 0; i < set.groups.size(); ++i)
+        add_group(result.groups[i], set.groups[i], batch, on_host);
+      if (each) each(batch, on_host);
+    }
+    progress.update(all.samples);
   }
-  const double samples = static_cast<double>(std::max<std::int64_t>(1, result.samples));
-  result.loss /= samples;
-  result.top1 /= samples;
-  result.top5 /= samples;
+  divide(result.all);
+  for (Accuracy& accuracy : result.groups) divide(accuracy);
   return result;
 }
 

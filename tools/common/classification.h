@@ -36,20 +36,33 @@ struct Hits {
 };
 Hits count_hits(const Tensor& logits, const Tensor& labels);
 
+// How many classes the classifier in the file tells apart: the rows of its last layer's weight.
+std::int64_t classes_in(const std::string& weights);
+
 // Rewrites the labels of `set` as indices into `class_names`, by the names of the classes; -1 for a
-// class that is not there. Returns the first missing class, or an empty string.
+// class that is not there. Its groups become ranges of these indices too; one that is no range of
+// them is left out. Returns the first missing class, or an empty string.
 std::string match_classes(ImageSet& set, const std::vector<std::string>& class_names);
 
 struct Accuracy {
-  std::int64_t samples = 0;
-  double loss = 0;  // cross-entropy, mean over the samples
-  double top1 = 0;  // shares, 0..1
+  std::string group;         // of classes (ImageSet::groups); empty: all images
+  std::int64_t samples = 0;  // images
+  double loss = 0;           // cross-entropy, of a multi-label set binary cross-entropy: the mean
+  double top1 = 0;           // shares, 0..1
   double top5 = 0;
+  double labels_right =
+      0;  // of a multi-label set, which has no top1 and top5: (logit > 0) == label
+};
+struct Evaluation {
+  bool multi_label = false;
+  Accuracy all;
+  std::vector<Accuracy> groups;  // in the order of ImageSet::groups
 };
 
 // Runs the network in evaluation mode over one epoch of the loader. `each`, where given, sees every
-// batch and, on the host, its logits. Throws Interrupted on a signal.
-Accuracy evaluate_classifier(Network& network, Loader& loader,
-                             const std::function<void(const Batch&, const Tensor&)>& each = {});
+// batch and, on the host, its logits. Groups of
+// classes (ImageSet::groups) are counted apart, too. Throws Interrupted on a signal.
+Evaluation evaluate_classifier(Network& network, Loader& loader,
+                               const std::function<void(const Batch&, const Tensor&)>& each = {});
 
 }  // namespace concord::tool

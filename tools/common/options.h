@@ -44,6 +44,7 @@ struct RunOptions {
   bool force = false;
   bool quiet = false;
   bool resumable = false;  // the program has --resume
+  std::vector<std::string> inputs = {};  // files that --force must not remove, set by the program
 };
 void add_output_options(CommandLine& line, RunOptions& options, const std::string& what);
 void add_seed_option(CommandLine& line, RunOptions& options);

@@ -53,14 +53,21 @@ RunDirectory::RunDirectory(const RunOptions& options, const std::vector<std::str
     check(empty || options.resume || options.force,
           "{}: is not empty; {}replace with --force, or name another folder", path_.string(),
           options.resumable ? "go on with --resume, " : "");
+    std::vector<fs::path> stale_files;
     for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
       const std::string name = entry.path().filename().string();
       const bool stale = (options.force && matches(name, owned)) ||
                          ((options.force || options.resume) && matches(leftover_of(name), owned));
-      if (stale && entry.is_regular_file(error))
-        check(fs::remove(entry.path(), error), "{}: cannot be removed: {}", entry.path().string(),
-              error.message());
+      if (!stale || !entry.is_regular_file(error)) continue;
+      for (const std::string& input : options.inputs)
+        check(input.empty() || !fs::equivalent(input, entry.path(), error),
+              "{}: is an input of this run, and --force would remove it from {}; copy it elsewhere "
+              "or name another folder",
+              input, path_.string());
+      stale_files.push_back(entry.path());
     }
+    for (const fs::path& file : stale_files)
+      check(fs::remove(file, error), "{}: cannot be removed: {}", file.string(), error.message());
   } else {
     check(!error, "{}: cannot be created: {}", path_.string(), error.message());
     created_ = fs::create_directories(path_, error);

@@ -4,6 +4,7 @@
 
 #include "engine/checkpoint.h"
 #include "engine/weights_file.h"
+#include "tools/common/fine_tuning.h"
 #include "tools/common/run_directory.h"
 #include "tools/common/terminal.h"
 
@@ -29,11 +30,15 @@ nlohmann::json saved_configuration(const std::string& weights) {
   expect("class_names", [&](const nlohmann::json& value) {
     return value.is_array() && std::all_of(value.begin(), value.end(), is_text);
   });
+  // A checkpoint of the original names the variant that it was trained as.
+  if (std::string arch = json.value("arch", ""); remove_fine_tuning_suffix(arch))
+    json["arch"] = arch;
   return json;
 }
 
-void load_weights(const std::string& weights, Module& module) {
-  for (const std::string& text : load_parameters(weights, module)) write_note(text);
+void load_weights(const std::string& weights, Module& module,
+                  const std::vector<std::string>& anew) {
+  for (const std::string& text : load_parameters(weights, module, anew)) write_note(text);
 }
 
 }  // namespace concord::tool

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "engine/module.h"
 
@@ -14,6 +15,7 @@ namespace concord::tool {
 nlohmann::json saved_configuration(const std::string& weights);
 
 // load_parameters (engine/checkpoint.h); what it notes is shown to the user.
-void load_weights(const std::string& weights, Module& module);
+void load_weights(const std::string& weights, Module& module,
+                  const std::vector<std::string>& anew = {});
 
 }  // namespace concord::tool

@@ -86,7 +86,8 @@ void check_same_settings(const Json& before, const Json& now, const std::string&
 std::string describe(const Values& values) {
   std::string text;
   for (const auto& [name, value] : values) {
-    const bool percent = name.ends_with("top1") || name.ends_with("top5");
+    const bool percent =
+        name.ends_with("top1") || name.ends_with("top5") || name.ends_with("accuracy");
     text += percent ? fmt::format("  {} {:.2f} %", name, 100 * value)
                     : fmt::format("  {} {:.4g}", name, value);
   }
@@ -113,7 +114,7 @@ class Loop {
     if (directory_.resuming())
       resume();
     else
-      directory_.truncate_metrics(0);  // of a run that was killed before its first checkpoint
+      begin();
     // Not before: a refused --resume must leave the run's own config.json.
     directory_.write_config(line_, {{"network", setup_.network}});
     events_ = std::make_unique<EventWriter>(directory_.path(),
@@ -129,6 +130,20 @@ class Loop {
   }
 
  private:
+  void begin() {
+    directory_.truncate_metrics(0);  // of a run that was killed before its first checkpoint
+    if (setup_.continue_from.empty()) return;
+    const Continuation from = continue_from(setup_.continue_from, task_.module(), *optimizer_);
+    for (const std::string& text : from.notes) write_note(text);
+    if (from.generator) *setup_.generator = *from.generator;
+    state_.epoch = from.epoch;
+    check(state_.epoch < setup_.optimizer.epochs,
+          "{}: has been trained for {} epochs; --epochs counts them and is {}: give more",
+          setup_.continue_from, state_.epoch, setup_.optimizer.epochs);
+    note("going on from {} at epoch {} of {}", setup_.continue_from, state_.epoch + 1,
+         setup_.optimizer.epochs);
+  }
+
   void resume() {
     const std::filesystem::path file = directory_.last();
     const Json before = Json::parse(read_training_state(file).configuration, nullptr, false);

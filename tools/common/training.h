@@ -57,6 +57,8 @@ struct TrainingSetup {
   nlohmann::ordered_json network;
   // The options that change the result, by name; a resumed run must have the same.
   nlohmann::ordered_json settings;
+  // A checkpoint to go on from in a new run (engine/checkpoint.h: continue_from); may be empty.
+  std::string continue_from;
   // The generator of initial weights and dropout; in the checkpoints.
   random::Generator* generator = nullptr;
 };

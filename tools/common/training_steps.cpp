@@ -47,13 +47,15 @@ class Unpacked {
 
 }  // namespace
 
-Tensor run_classifier(Network& network, const Tensor& images, const Tensor& labels) {
-  const Tensor truth =
-      labels.to(network.device());  // first, for it waits where they are the host's
+Tensor run_classifier(Network& network, const Tensor& images, const Tensor& given) {
+  const Tensor truth = given.to(network.device());  // first, for it waits where they are the host's
+  const bool multi_label = truth.dtype() != DType::kInt64;
   const Tensor logits = network(images);
-  const Tensor loss = cross_entropy(logits, truth);
+  const Tensor loss =
+      multi_label ? binary_cross_entropy_with_logits(logits, truth) : cross_entropy(logits, truth);
   loss.backward();
-  return packed({top_k(logits.detach(), 1).indices, truth, loss.to(DType::kFloat32)});
+  const Tensor answer = multi_label ? logits.detach() : top_k(logits.detach(), 1).indices;
+  return packed({answer, truth, loss.to(DType::kFloat32)});
 }
 
 Step read_classifier(const Tensor& results) {
@@ -68,6 +70,21 @@ Step read_classifier(const Tensor& results) {
   Step step;
   step.samples = static_cast<std::int64_t>(samples);
   step.means = {{"loss", loss}, {"top1", static_cast<double>(hits) / static_cast<double>(samples)}};
+  return step;
+}
+
+Step read_multi_label_classifier(const Tensor& results, std::int64_t labels) {
+  const std::size_t elements = (results.bytes() / sizeof(float) - 1) / 2;
+  Unpacked values(results);
+  const auto logits = values.next<float>(elements);
+  const auto targets = values.next<float>(elements);
+  const float loss = values.next<float>(1)[0];
+  std::int64_t right = 0;
+  for (std::size_t i = 0; i < elements; ++i) right += (logits[i] > 0) == (targets[i] > 0.5F);
+  Step step;
+  step.samples = static_cast<std::int64_t>(elements) / labels;
+  step.means = {{"loss", loss},
+                {"accuracy", static_cast<double>(right) / static_cast<double>(elements)}};
   return step;
 }
 
@@ -106,7 +123,11 @@ ClassifierStep::ClassifierStep(Network& network, bool graphs)
       }) {}
 
 Step ClassifierStep::run(const Batch& batch) {
-  Step step = read_classifier(step_.run({batch.images, batch.device_labels}).front());
+  const bool multi_label = batch.targets.defined();
+  const Tensor& truth = multi_label ? batch.targets : batch.device_labels;
+  const Tensor results = step_.run({batch.images, truth}).front();
+  Step step = multi_label ? read_multi_label_classifier(results, batch.targets.dim(1))
+                          : read_classifier(results);
   step.number = batch.number;
   return step;
 }

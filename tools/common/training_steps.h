@@ -14,12 +14,17 @@
 
 namespace concord::tool {
 
-// Forward and backward pass of a classifier in training mode, with cross-entropy: gradients are
-// left in the parameters. Returns bytes on the network's device: the class that scores highest for
-// each image, the labels, the loss.
-Tensor run_classifier(Network& network, const Tensor& images, const Tensor& labels);
-// What it returned, read. The means: loss, top1.
+// Forward and backward pass of a classifier in training mode: gradients are left in the parameters.
+// `truth` is labels, int64 [N], for cross-entropy, or targets, float32 [N,M] of 0 and 1, for binary
+// cross-entropy on each logit. Returns bytes on the network's device: for labels the class that
+// scores highest for each image, the labels, the loss; for targets the logits, the targets, the
+// loss.
+Tensor run_classifier(Network& network, const Tensor& images, const Tensor& truth);
+// What it returned for labels, read. The means: loss, top1.
 Step read_classifier(const Tensor& results);
+// What it returned for targets of M `labels` an image. The means: loss, accuracy (the share of
+// labels for which (logit > 0) is right).
+Step read_multi_label_classifier(const Tensor& results, std::int64_t labels);
 
 // Forward and backward pass of a Trans-Net in training mode: mean((y - b)^2) + sum_i alpha_i p_i^2.
 // Returns bytes on its device: loss, mean square, penalty, and where the gates are learnt p_i and

@@ -41,6 +41,8 @@ TransNetOptions from_json(const nlohmann::json& json, const std::string& weights
   }
 }
 
+constexpr const char* kFirstConvolution = "linearLayers_conv.0.weight";
+
 // What the tensors of a bare state dict tell.
 TransNetOptions infer(const std::string& weights, const TransNetChoice& choice) {
   const WeightsFile file(weights);
@@ -61,7 +63,8 @@ TransNetOptions infer(const std::string& weights, const TransNetChoice& choice) 
   options.fixed_gates = choice.fix_p;
   // The only other convolution is that of the entry, for features of another channel count.
   for (const std::string& name : file.names())
-    if (!name.starts_with("linearLayers_conv.") && file.shape(name).rank() == 4)
+    if (!name.starts_with("linearLayers_conv.") && !name.starts_with("optimizer/") &&
+        file.shape(name).rank() == 4)
       options.channels_in = file.shape(name)[1];
   return options;
 }
@@ -119,7 +122,8 @@ nlohmann::ordered_json to_json(const TransNetOptions& options) {
 
 SavedTransNet load_trans_net(const std::string& weights, const TransNetChoice& choice) {
   const nlohmann::json configuration = saved_configuration(weights);
-  check(!configuration.contains("arch"),
+  // A checkpoint of the original's names the architecture whose features were rebuilt.
+  check(!configuration.contains("arch") || WeightsFile(weights).contains(kFirstConvolution),
         "{}: holds the classifier {}, not a Trans-Net; give a file of concord-transnet", weights,
         configuration.value("arch", ""));
   SavedTransNet saved;

@@ -70,6 +70,35 @@ def checkpoint():
             "scheduler": scheduler.state_dict(), "big": 2**70, "text": "ü"}
 
 
+def trained(optimizer_of, frozen=()):
+    """A checkpoint after two updates whose gradients are 1, 2 and 3 for weight and 1 for bias."""
+    net = nn.Sequential(OrderedDict(first=nn.Linear(1, 2), norm=nn.BatchNorm1d(2),
+                                    last=nn.Linear(3, 1)))
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(not name.startswith(frozen))
+    optimizer = optimizer_of([p for p in net.parameters() if p.requires_grad])
+    for _ in range(2):
+        for parameter in net.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.arange(1.0, 1 + parameter.numel()).view(parameter.shape)
+        optimizer.step()
+    return {"epoch": 2, "arch": "small", "state_dict": net.state_dict(),
+            "optimizer": optimizer.state_dict()}
+
+
+def optimizers():
+    def sgd(parameters):
+        return torch.optim.SGD(parameters, lr=0.1, momentum=0.5)
+
+    save("sgd", trained(sgd))
+    save("adam", trained(lambda parameters: torch.optim.Adam(parameters, lr=0.1)))
+    save("frozen", trained(sgd, frozen=("first", "norm")))
+    save("frozen_last", trained(sgd, frozen=("last",)))
+    save("amsgrad", trained(lambda parameters: torch.optim.Adam(parameters, amsgrad=True)))
+    both = trained(sgd)
+    save("two_optimizers", {**both, "optimizer_of_the_other": both["optimizer"]})
+
+
 if __name__ == "__main__":
     torch.manual_seed(1)
     save("tensors", tensors())
@@ -86,3 +115,4 @@ if __name__ == "__main__":
     # The legacy form would hold PyTorch's source and its path.
     torch.save(nn.Sequential(nn.ReLU()), FOLDER / "whole_network.zip.pt")
     save("complex", {"w": torch.ones(1), "z": torch.ones(1, dtype=torch.complex64)})
+    optimizers()
