@@ -117,10 +117,6 @@ class ArchiveFile::Pass {
       if (link || ::archive_entry_filetype(entry_) != AE_IFREG)
         fail("{}: its entry {} is {}; an archive of images holds files and folders only",
              path_.string(), name, kind_of_entry(entry_));
-      check(!name.empty(),
-            "{}: its entry \".\" is a file, and the name that of a folder; such an archive is not "
-            "read",
-            path_.string());
       name_ = name;
       if (::archive_entry_size_is_set(entry_) != 0) count(::archive_entry_size(entry_));
       return name;
