@@ -126,7 +126,8 @@ class Transfer {
       if (code == CURLE_OK && status_ == 416 && before > 0) {
         // Nothing behind what is there. Whether that is the file, its checksum says.
         if (file_.bytes < 0 || before == file_.bytes) return;
-        partial_.clear();
+        refuse(fmt::format("the server has no more than {} bytes where the published file has {}",
+                           before, file_.bytes));
       } else if (code == CURLE_OK) {
         if (status_ == 200 || status_ == 206) return;
         refuse(fmt::format("the server answers {}", status_));
@@ -214,22 +215,31 @@ class Transfer {
     ::curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &status_);
     curl_off_t length = -1;
     ::curl_easy_getinfo(curl_, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    if (status_ == 200 && partial_.size() > 0) {
-      if (options_.notice)
-        options_.notice(fmt::format("{}: the server cannot go on from {} bytes: beginning anew",
-                                    file_.name, partial_.size()));
-      partial_.clear();
-    }
+    if (status_ != 200 && status_ != 206) return;
     if (status_ == 206)
       check(first_byte() == partial_.size(), "{}: the server sends another part than was asked for",
             url_);
-    if (status_ != 200 && status_ != 206) return;
-    if (length >= 0) expected_ = partial_.size() + length;
+    // Before anything is cleared: what came so far is worth more than a page that says "log in".
+    const std::int64_t before = status_ == 206 ? partial_.size() : 0;
+    expected_ = length >= 0 ? before + length : -1;
     check(
         file_.bytes < 0 || length < 0 || expected_ == file_.bytes,
         "{}: the server offers {} bytes where the published file has {}; it is another edition, or "
         "another file",
         url_, expected_, file_.bytes);
+    if (status_ == 200 && partial_.size() > 0) {
+      check(expected_ >= partial_.size(),
+            "{}: the server cannot go on from the {} bytes that are there, and {}; they are kept: "
+            "try again, or remove {} to begin anew",
+            url_, partial_.size(),
+            length < 0 ? "does not say what it sends instead"
+                       : fmt::format("offers {} bytes instead", length),
+            partial_.path().string());
+      if (options_.notice)
+        options_.notice(fmt::format("{}: the server cannot go on from {} bytes: beginning anew",
+                                    file_.name, partial_.size()));
+      partial_.clear();
+    }
   }
 
   // Of "Content-Range: bytes FIRST-LAST/TOTAL"; -1 where there is none.

@@ -205,14 +205,21 @@ std::vector<std::uint8_t> FileSource::read(const std::string& file) const {
 std::map<std::string, std::vector<std::uint8_t>> FileSource::read_where(
     const std::function<bool(const std::string&)>& wanted) const {
   std::map<std::string, std::vector<std::uint8_t>> found;
-  for (const auto& archive : archives_)
-    archive->read(wanted, [&](const std::string& name, std::vector<std::uint8_t> bytes) {
-      found.emplace(name, std::move(bytes));
-      return true;
-    });
+  std::int64_t total = 0;
+  const auto add = [&](const std::string& name, std::vector<std::uint8_t> bytes) {
+    total += static_cast<std::int64_t>(bytes.size());
+    check(
+        total <= options_.limits.text_bytes,
+        "{}: with it the lists and annotations that are read have more than {} bytes together, as "
+        "those of no data set have",
+        name_of(name), options_.limits.text_bytes);
+    found.emplace(name, std::move(bytes));
+    return true;
+  };
+  for (const auto& archive : archives_) archive->read(wanted, add);
   if (archives_.empty())
     for (const std::string& file : files_)
-      if (wanted(file)) found.emplace(file, read_from_folder(file));
+      if (wanted(file)) add(file, read_from_folder(file));
   return found;
 }
 

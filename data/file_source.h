@@ -62,7 +62,8 @@ class FileSource {
 
   // Throws Error naming the file.
   std::vector<std::uint8_t> read(const std::string& file) const;
-  // The files whose names satisfy `wanted`, read in one pass; they are all held at once.
+  // The files whose names satisfy `wanted`, read in one pass; they are all held at once. Throws
+  // Error also where they are more than limits.text_bytes together.
   std::map<std::string, std::vector<std::uint8_t>> read_where(
       const std::function<bool(const std::string&)>& wanted) const;
   // Calls body(i, files[i]'s bytes) for every i on `threads` threads (0: one per processor), each

@@ -39,11 +39,11 @@ struct PrepareReport {
 // rather than compressed a second time. With multi-labels also labels.json: {"classes": [name...],
 // "images": {target: [label...]}}.
 //
-// A run that is interrupted (killed, or `progress` throws) or cannot write leaves a hidden folder
-// beside `output`. The next one with the same sources, plan and options goes on from there and
-// yields the same bytes; one with others begins anew and says so. Of a source that is a folder it
-// is taken on trust that its images are the same as before. Throws Error, also when a class is left
-// without images in a split.
+// A run that ends before it is through (killed, stopped by `progress`, or by any error once an
+// image is written) leaves a hidden folder beside `output`. The next one with the same sources,
+// plan and options goes on from there and yields the same bytes; one with others begins anew and
+// says so. Of a source that is a folder it is taken on trust that its images are the same as
+// before. Throws Error, also when a class is left without images in a split.
 PrepareReport prepare(const std::vector<const FileSource*>& sources, const ImagePlan& plan,
                       const std::filesystem::path& output, const PrepareOptions& options);
 

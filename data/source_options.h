@@ -13,6 +13,8 @@ struct SourceLimits {
   std::int64_t entries = 2'000'000;
   std::int64_t entry_bytes = std::int64_t{1} << 28;  // of one file, unpacked
   std::int64_t total_bytes = std::int64_t{1} << 37;  // of all files of an archive, unpacked
+  // Of the lists and annotations that a data set's reader holds at once.
+  std::int64_t text_bytes = std::int64_t{1} << 29;
   std::int64_t ratio = 200;  // unpacked bytes for each byte of the archive, beyond the first MiB
 };
 

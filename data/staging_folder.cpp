@@ -105,6 +105,7 @@ void StagingFolder::take_or_make(const std::string& record) {
   check(::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK,
         "{}: another run is preparing it; wait for that one or name another folder",
         target_.string());
+  restore_old();
   const fs::path file = staging_ / "record";
   if (fs::exists(file, error)) {
     const auto bytes = read_file(file);
@@ -123,8 +124,29 @@ void StagingFolder::take_or_make(const std::string& record) {
   if (found_ != Found::kSameRecord) write_file(file, record);
 }
 
+// A run that was killed between the two renames of commit() has left the old folder aside.
+void StagingFolder::restore_old() {
+  std::error_code error;
+  const fs::path old = staging_ / "old";
+  if (!fs::exists(fs::symlink_status(old, error))) return;
+  if (fs::exists(target_, error) && !fs::is_empty(target_, error)) {
+    // That run came further, and was killed while it removed it.
+    fs::remove_all(old, error);
+    check(!error, "{}: cannot be removed: {}", old.string(), error.message());
+    return;
+  }
+  fs::rename(old, target_, error);
+  check(!error,
+        "{}: is the folder that an interrupted run was replacing, and cannot be put back: {}",
+        old.string(), error.message());
+  check_target(target_, replace_);
+}
+
 StagingFolder::~StagingFolder() {
-  if (!committed_ && !keep_) {
+  std::error_code error;
+  const auto listed = fs::file_size(journal(), error);
+  const bool begun = !error && listed > 0;
+  if (!committed_ && !keep_ && !begun) {
     std::error_code ignored;  // a destructor has nobody to tell
     fs::remove_all(staging_, ignored);
     for (const fs::path& parent : created_parents_) fs::remove(parent, ignored);

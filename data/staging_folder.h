@@ -1,6 +1,7 @@
 #pragma once
 // Folders that appear complete or not at all.
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -12,9 +13,10 @@ namespace concord {
 // commit() and is removed by the destructor otherwise, so an error or an interruption leaves
 // nothing behind.
 //
-// Given a `record`, the sibling has a name that the next run finds. After keep(), or when the
-// process is killed, it stays, and goes on being used by the next StagingFolder of the same target
-// and record; one with another record removes it.
+// Given a `record`, the sibling has a name that the next run finds. It stays once its journal lists
+// something, after keep(), or when the process is killed, and goes on being used by the next
+// StagingFolder of the same target and record; one with another record removes it. Where a process
+// was killed while it replaced the target, the next StagingFolder first puts the old one back.
 class StagingFolder {
  public:
   enum class Found : std::uint8_t { kNothing, kSameRecord, kOtherRecord };
@@ -40,7 +42,7 @@ class StagingFolder {
   std::filesystem::path journal() const { return staging_ / "journal"; }
   // What an earlier run had left.
   Found found() const { return found_; }
-  // What there is stays for the next run unless commit() is reached.
+  // What there is stays for the next run unless commit() is reached. From any thread.
   void keep() { keep_ = true; }
   // Puts the folder in its place, over the old one where `replace` was given. Throws Error.
   void commit();
@@ -48,12 +50,13 @@ class StagingFolder {
  private:
   void make_parents();
   void take_or_make(const std::string& record);
+  void restore_old();
 
   std::filesystem::path target_;
   std::filesystem::path staging_;
   std::vector<std::filesystem::path> created_parents_;
   bool replace_;
-  bool keep_ = false;
+  std::atomic<bool> keep_ = false;
   bool committed_ = false;
   Found found_ = Found::kNothing;
   int lock_ = -1;

@@ -153,9 +153,8 @@ TEST(PrepareCub200, ListsTheUnreadableOrStops) {
   expect_error([&] { prepare_cub(folder / "cub", folder / "gap", {}); },
                {"001.Auk has 0 readable training", "a.jpg: the file is empty"});
   std::vector<std::string> left;
-  for (const auto& entry : fs::directory_iterator(folder.path()))
-    left.push_back(entry.path().filename());
-  std::sort(left.begin(), left.end());
+  for (const std::string& name : folder.listing())
+    if (!name.starts_with('.')) left.push_back(name);  // for the next run
   EXPECT_EQ(left, (std::vector<std::string>{"cub", "out"}));
 }
 

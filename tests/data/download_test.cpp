@@ -152,6 +152,33 @@ TEST(Download, KeepsWhatCameWhenTheServerIsGone) {
   EXPECT_FALSE(fs::exists(folder / "set.tar"));
 }
 
+// What came so far outlives a server that sends something else.
+TEST(Download, KeepsWhatCameWhereSomethingElseIsOffered) {
+  const TempFolder folder;
+  const std::string bytes = some_bytes();
+  const std::string partial = bytes.substr(0, 100'000);
+  const std::string page = "a page that says: log in first";
+  std::string headers = HttpServer::length(page.size());
+  std::string status = "200 OK";
+  HttpServer server([&](const Request&) { return HttpServer::answer(status, headers, page); });
+  PublishedFile file = published(bytes, server.url("/set.tar"));
+  folder.put("set.tar.partial", partial);
+  const auto refused = [&](const std::vector<std::string>& parts) {
+    expect_error([&] { download(file, folder.path()); }, parts);
+    EXPECT_TRUE(read_bytes(folder / "set.tar.partial") == partial) << parts[0];
+  };
+  refused({"offers 30 bytes", "400000"});
+  headers = "";  // it ends where the server hangs up
+  refused({"cannot go on from the 100000 bytes", "does not say", "set.tar.partial"});
+  file.bytes = -1;  // as of weights
+  refused({"cannot go on from the 100000 bytes", "does not say"});
+  headers = HttpServer::length(page.size());
+  refused({"cannot go on from the 100000 bytes", "offers 30 bytes instead"});
+  file.bytes = static_cast<std::int64_t>(bytes.size());
+  status = "416 Range Not Satisfiable";
+  refused({"no more than 100000 bytes", "400000", "are kept"});
+}
+
 TEST(Download, RefusesWhatIsNotThePublishedFile) {
   const TempFolder folder;
   const std::string bytes = some_bytes();

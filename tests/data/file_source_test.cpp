@@ -161,6 +161,22 @@ TEST(FileSource, RefusesLocationsThatAreNone) {
                {"a.jpg", "2000 bytes"});
 }
 
+// Each is small; it is their number that would fill the memory.
+TEST(FileSource, HoldsNoMoreTextThanAnyDataSetHas) {
+  const TempFolder folder;
+  for (int i = 0; i < 5; ++i) folder.put(fmt::format("set/{}.xml", i), std::string(300, 'x'));
+  write_archive(folder / "set.tar", entries_of(folder / "set"));
+  for (const char* location : {"set", "set.tar"}) {
+    const auto read = [&](std::int64_t most) {
+      return FileSource(folder / location, {.limits = {.text_bytes = most}})
+          .read_where([](const std::string&) { return true; })
+          .size();
+    };
+    EXPECT_EQ(read(1500), 5U);
+    expect_error([&] { read(1499); }, {location, ".xml", "more than 1499 bytes together"});
+  }
+}
+
 TEST(FileSource, RefusesTwoArchivesWithOneFile) {
   const TempFolder folder;
   fs::create_directories(folder / "s");

@@ -142,6 +142,43 @@ TEST(Prepare, AFullDiskLeavesWhatIsDone) {
   EXPECT_TRUE(fs::exists(partial / "record")) << "for the next run";
 }
 
+// An image that cannot be read ends a strict run, and one that leaves a class empty any run:
+// neither takes away what was done before it.
+TEST(Prepare, AnErrorLeavesWhatIsDone) {
+  for (const bool strict : {true, false}) {
+    SCOPED_TRACE(strict);
+    const TempFolder folder;
+    ImagePlan plan = small_set(folder);
+    plan.classes.push_back("cat");
+    for (const int i : {58, 59}) {
+      plan.images[i].label = 2;
+      plan.images[i].split = i == 58 ? "train" : "val";
+      plan.images[i].target = fmt::format("{}/cat/{}.jpg", plan.images[i].split, i);
+    }
+    run(folder, plan, "whole");
+    const std::string good = read_bytes(folder / "set/59.jpg");
+    folder.put("set/59.jpg", "no picture");
+    const std::vector<std::string> parts =
+        strict ? std::vector<std::string>{"59.jpg", "neither JPEG nor PNG"}
+               : std::vector<std::string>{"class cat", "0 readable validation"};
+    expect_error([&] { run(folder, plan, "out", {.strict = strict}); }, parts);
+    // Nor does the same error once more.
+    expect_error([&] { run(folder, plan, "out", {.strict = strict}); }, parts);
+    folder.put("set/59.jpg", good);
+    const Outcome mended = run(folder, plan, "out", {.strict = strict});
+    EXPECT_GE(mended.report.resumed, kImages - 10) << "all but what other threads had in hand";
+    EXPECT_EQ(contents(folder / "out"), contents(folder / "whole"));
+  }
+}
+
+TEST(Prepare, AnErrorBeforeTheFirstImageLeavesNothing) {
+  const TempFolder folder;
+  const ImagePlan plan = small_set(folder);
+  for (int i = 0; i < kImages; ++i) folder.put(fmt::format("set/{}.jpg", i), "no picture");
+  expect_error([&] { run(folder, plan, "out"); }, {"class auk has 0 readable training"});
+  EXPECT_EQ(folder.listing(), (std::vector<std::string>{"set"}));
+}
+
 TEST(Prepare, OneFolderIsPreparedByOneRun) {
   const TempFolder folder;
   const ImagePlan plan = small_set(folder);
