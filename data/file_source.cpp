@@ -163,7 +163,7 @@ std::optional<std::string> FileSource::find_root(const std::vector<std::string>&
   const auto depth = [](const std::string& root) {
     return std::count(root.begin(), root.end(), '/');
   };
-  std::optional<std::string> found;
+  std::optional<std::string> found, other;  // `other` is as near as `found`
   const std::string& first = marks.at(0);
   for (const std::string& file : files_)
     for (std::size_t at = file.find(first); at != std::string::npos;
@@ -171,11 +171,16 @@ std::optional<std::string> FileSource::find_root(const std::vector<std::string>&
       const bool whole = first.ends_with('/') || at + first.size() == file.size();
       if (!whole || (at > 0 && file[at - 1] != '/')) continue;
       const std::string root = file.substr(0, at);
-      if (found && depth(*found) <= depth(root)) continue;
-      if (std::all_of(marks.begin(), marks.end(),
-                      [&](const std::string& mark) { return holds(root + mark); }))
-        found = root;
+      if (found && (depth(*found) < depth(root) || *found == root)) continue;
+      if (!std::all_of(marks.begin(), marks.end(),
+                       [&](const std::string& mark) { return holds(root + mark); }))
+        continue;
+      other = found && depth(*found) == depth(root) ? found : std::nullopt;
+      found = root;
     }
+  if (other)
+    fail("{}: holds a data set in {} and one in {}; name the folder of the one that is meant",
+         location_.string(), *other, *found);
   return found;
 }
 

@@ -81,12 +81,30 @@ ImageSet set_of(const ImagePlan& plan, const std::vector<const FileSource*>& sou
   return set;
 }
 
-ImageFolder read_mix(const std::string& paths) {
+using Warn = std::function<void(const std::string&)>;
+
+void compare_with_published(const ImagePlan& plan, const std::string& data, const Warn& warn) {
+  for (std::size_t split = 0; warn && split < plan.published.size(); ++split) {
+    const std::string& name = plan.splits[split];
+    const auto count =
+        std::count_if(plan.images.begin(), plan.images.end(),
+                      [&](const PlannedImage& image) { return image.split == name; });
+    if (count != plan.published[split])
+      warn(
+          fmt::format("{}: {} has {} images where {} are published: this is a part of the data "
+                      "set, or another",
+                      data, name, count, plan.published[split]));
+  }
+}
+
+ImageFolder read_mix(const std::string& data, const std::string& paths, const Warn& warn) {
   const std::size_t comma = paths.find(',');
   check(comma != paths.npos && comma > 0 && comma + 1 < paths.size(),
         "mix320:{}: give mix320:CUB_FOLDER,DOGS_FOLDER, the two unpacked data sets", paths);
   const FileSource birds(paths.substr(0, comma)), dogs(paths.substr(comma + 1));
-  return image_folder_of(plan_mix320(plan_cub200(birds), plan_dogs120(dogs)), {&birds, &dogs});
+  const ImagePlan plan = plan_mix320(plan_cub200(birds), plan_dogs120(dogs));
+  compare_with_published(plan, data, warn);
+  return image_folder_of(plan, {&birds, &dogs});
 }
 
 }  // namespace
@@ -103,18 +121,19 @@ bool names_planned_set(const std::string& data) {
                      [&](const char* kind) { return data.starts_with(std::string(kind) + ":"); });
 }
 
-ImageFolder read_images(const std::string& data) {
+ImageFolder read_images(const std::string& data, const Warn& warn) {
   if (!names_planned_set(data)) return read_image_folder(data);
   const std::size_t colon = data.find(':');
   const std::string kind = data.substr(0, colon), path = data.substr(colon + 1);
   check(!path.empty(), "{}: names no folder after the colon", data);
-  if (kind == "mix320") return read_mix(path);
+  if (kind == "mix320") return read_mix(data, path, warn);
   const FileSource source(path);
   const ImagePlan plan = kind == "cub200"        ? plan_cub200(source)
                          : kind == "dogs120"     ? plan_dogs120(source)
                          : kind == "voc-crop"    ? plan_voc(source, VocTask::kCrop)
                          : kind == "voc-animals" ? plan_voc(source, VocTask::kAnimals)
                                                  : plan_voc(source, VocTask::kMultiLabel);
+  compare_with_published(plan, data, warn);
   return image_folder_of(plan, {&source});
 }
 

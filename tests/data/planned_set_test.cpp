@@ -117,6 +117,36 @@ TEST(ReadImages, SaysWhatIsWrong) {
   EXPECT_EQ(read_images("voc-multilabel:" + root + "/voc").validation->samples.size(), 2U);
 }
 
+TEST(ReadImages, TellsOfOtherCountsThanThePublished) {
+  const TempFolder folder;
+  write_birds(folder, "cub");
+  write_dogs(folder, "dogs");
+  const std::string root = folder.path().string();
+  std::vector<std::string> said;
+  const auto warn = [&](const std::string& what) { said.push_back(what); };
+  read_images("cub200:" + root + "/cub", warn);
+  ASSERT_EQ(said.size(), 2U);
+  EXPECT_NE(said[0].find("/cub: train has 2 images where 5994 are published"), std::string::npos);
+  EXPECT_NE(said[1].find("/cub: test has 2 images where 5794 are published"), std::string::npos);
+  said.clear();
+  read_images("mix320:" + root + "/cub," + root + "/dogs", warn);
+  ASSERT_EQ(said.size(), 2U);
+  EXPECT_NE(said[0].find("train has 6 images where 17994 are published"), std::string::npos);
+}
+
+// The folder of a development kit, in which several years lie.
+TEST(ReadImages, RefusesTwoDataSetsInOneFolder) {
+  const TempFolder folder;
+  write_voc(folder, "kit/VOC2007");
+  write_voc(folder, "kit/VOC2012");
+  const std::string kit = "voc-crop:" + (folder / "kit").string();
+  expect_error([&] { read_images(kit); }, {"/kit: holds a data set in", "VOC2007/", "VOC2012/"});
+  EXPECT_EQ(read_images(kit + "/VOC2012").train.samples.size(), 5U);
+  // One that lies nearer is meant.
+  write_voc(folder, "kit");
+  EXPECT_EQ(read_images(kit).train.samples[0].path.parent_path(), folder / "kit/JPEGImages");
+}
+
 TEST(PlanMix320, PutsBirdsBeforeDogs) {
   const TempFolder folder;
   write_birds(folder, "cub");
