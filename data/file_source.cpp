@@ -1,6 +1,7 @@
 #include "data/file_source.h"
 
 #include <algorithm>
+#include <numeric>
 #include <system_error>
 #include <thread>
 
@@ -294,12 +295,18 @@ void FileSource::for_each_of_archives(
 }
 
 std::string FileSource::identity() const {
-  std::error_code error;
-  const fs::path whole = fs::canonical(location_, error);
-  std::string text = (error ? location_ : whole).string();
+  if (archives_.empty()) {
+    std::error_code error;
+    const fs::path whole = fs::canonical(location_, error);
+    return (error ? location_ : whole).string();
+  }
+  // Not where they lie nor how they were named: a folder holds them, or --download lists them.
+  std::vector<std::string> texts;
   for (const auto& archive : archives_)
-    text += fmt::format("; {}: {}", archive->path().filename().string(), archive->version());
-  return text;
+    texts.push_back(
+        fmt::format("{}: {}; ", archive->path().filename().string(), archive->version()));
+  std::sort(texts.begin(), texts.end());
+  return std::accumulate(texts.begin(), texts.end(), std::string());
 }
 
 }  // namespace concord
