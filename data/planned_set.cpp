@@ -1,6 +1,7 @@
 #include "data/planned_set.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <numeric>
 
 #include "data/cub200.h"
@@ -97,10 +98,21 @@ void compare_with_published(const ImagePlan& plan, const std::string& data, cons
   }
 }
 
+// Before an archive is read from end to end in vain.
+void refuse_archive(const std::string& path) {
+  std::error_code error;
+  check(!std::filesystem::is_regular_file(path, error),
+        "{}: is no folder, and of an archive single images cannot be read at will; run "
+        "concord-prepare, or unpack it",
+        path);
+}
+
 ImageFolder read_mix(const std::string& data, const std::string& paths, const Warn& warn) {
   const std::size_t comma = paths.find(',');
   check(comma != paths.npos && comma > 0 && comma + 1 < paths.size(),
         "mix320:{}: give mix320:CUB_FOLDER,DOGS_FOLDER, the two unpacked data sets", paths);
+  refuse_archive(paths.substr(0, comma));
+  refuse_archive(paths.substr(comma + 1));
   const FileSource birds(paths.substr(0, comma)), dogs(paths.substr(comma + 1));
   const ImagePlan plan = plan_mix320(plan_cub200(birds), plan_dogs120(dogs));
   compare_with_published(plan, data, warn);
@@ -127,6 +139,7 @@ ImageFolder read_images(const std::string& data, const Warn& warn) {
   const std::string kind = data.substr(0, colon), path = data.substr(colon + 1);
   check(!path.empty(), "{}: names no folder after the colon", data);
   if (kind == "mix320") return read_mix(data, path, warn);
+  refuse_archive(path);
   const FileSource source(path);
   const ImagePlan plan = kind == "cub200"        ? plan_cub200(source)
                          : kind == "dogs120"     ? plan_dogs120(source)

@@ -105,6 +105,11 @@ TEST(ReadImages, SaysWhatIsWrong) {
   expect_error([&] { read_images("cub200:" + root + "/none"); }, {"/none", "no such"});
   write_archive(folder / "voc.tar", entries_of(folder / "voc"));
   expect_error([&] { read_images("voc-crop:" + root + "/voc.tar"); }, {"voc.tar", "prepare"});
+  // Without looking into it.
+  folder.put("bad.tar", "damaged");
+  expect_error([&] { read_images("cub200:" + root + "/bad.tar"); }, {"bad.tar", "prepare"});
+  expect_error([&] { read_images("mix320:" + root + "/voc," + root + "/bad.tar"); },
+               {"bad.tar", "prepare"});
   expect_error([&] { read_images("dogs120:" + root + "/voc"); }, {"/voc", "Stanford Dogs"});
   expect_error([&] { read_images("mix320:" + root); }, {"mix320:", "CUB_FOLDER,DOGS_FOLDER"});
   expect_error([&] { read_images("voc-all:" + root + "/voc"); }, {"voc-all:", "no such folder"});
