@@ -1,6 +1,7 @@
 #include "data/file_source.h"
 
 #include <algorithm>
+#include <numeric>
 #include <system_error>
 #include <thread>
 
@@ -163,7 +164,7 @@ std::optional<std::string> FileSource::find_root(const std::vector<std::string>&
   const auto depth = [](const std::string& root) {
     return std::count(root.begin(), root.end(), '/');
   };
-  std::optional<std::string> found;
+  std::optional<std::string> found, other;  // `other` is as near as `found`
   const std::string& first = marks.at(0);
   for (const std::string& file : files_)
     for (std::size_t at = file.find(first); at != std::string::npos;
@@ -171,11 +172,16 @@ std::optional<std::string> FileSource::find_root(const std::vector<std::string>&
       const bool whole = first.ends_with('/') || at + first.size() == file.size();
       if (!whole || (at > 0 && file[at - 1] != '/')) continue;
       const std::string root = file.substr(0, at);
-      if (found && depth(*found) <= depth(root)) continue;
-      if (std::all_of(marks.begin(), marks.end(),
-                      [&](const std::string& mark) { return holds(root + mark); }))
-        found = root;
+      if (found && (depth(*found) < depth(root) || *found == root)) continue;
+      if (!std::all_of(marks.begin(), marks.end(),
+                       [&](const std::string& mark) { return holds(root + mark); }))
+        continue;
+      other = found && depth(*found) == depth(root) ? found : std::nullopt;
+      found = root;
     }
+  if (other)
+    fail("{}: holds a data set in {} and one in {}; name the folder of the one that is meant",
+         location_.string(), *other, *found);
   return found;
 }
 
@@ -289,12 +295,18 @@ void FileSource::for_each_of_archives(
 }
 
 std::string FileSource::identity() const {
-  std::error_code error;
-  const fs::path whole = fs::canonical(location_, error);
-  std::string text = (error ? location_ : whole).string();
+  if (archives_.empty()) {
+    std::error_code error;
+    const fs::path whole = fs::canonical(location_, error);
+    return (error ? location_ : whole).string();
+  }
+  // Not where they lie nor how they were named: a folder holds them, or --download lists them.
+  std::vector<std::string> texts;
   for (const auto& archive : archives_)
-    text += fmt::format("; {}: {}", archive->path().filename().string(), archive->version());
-  return text;
+    texts.push_back(
+        fmt::format("{}: {}; ", archive->path().filename().string(), archive->version()));
+  std::sort(texts.begin(), texts.end());
+  return std::accumulate(texts.begin(), texts.end(), std::string());
 }
 
 }  // namespace concord

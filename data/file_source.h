@@ -57,7 +57,8 @@ class FileSource {
   std::filesystem::path path_of(const std::string& file) const;
 
   // The folder, "" or ending in '/', in which every one of `marks` lies: files ("images.txt") or
-  // folders ("JPEGImages/"). The one with the shortest path where there are several.
+  // folders ("JPEGImages/"). The one with the shortest path where there are several. Throws Error
+  // naming two where that is no single one.
   std::optional<std::string> find_root(const std::vector<std::string>& marks) const;
 
   // Throws Error naming the file.

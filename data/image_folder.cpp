@@ -41,6 +41,11 @@ Listing list(const fs::path& folder) {
 
 void read_class(const fs::path& folder, std::int64_t label, ImageSet& set) {
   const Listing listing = list(folder);
+  // The halves of a split data set, given the folder that holds both.
+  check(!std::binary_search(listing.folders.begin(), listing.folders.end(), "train"),
+        "{}: is no class folder but a data set of its own, for it holds train/; name it, or one "
+        "beside it, instead of {}",
+        folder.string(), folder.parent_path().string());
   check(listing.folders.empty(),
         "{}: a class folder holds images only, but this one holds the folder {}", folder.string(),
         listing.folders.empty() ? "" : listing.folders.front());

@@ -29,13 +29,15 @@ void check_classes(const ImagePlan& plan) {
 
 bool is_plain_path(const std::string& text) {
   const fs::path path = text;
+  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
+  const auto is_hidden = [](const fs::path& part) { return part.string().starts_with('.'); };
   return !path.empty() && path.is_relative() && path.has_filename() &&
-         text.find('\0') == text.npos &&
-         std::none_of(path.begin(), path.end(), [](const fs::path& part) { return part == ".."; });
+         std::none_of(text.begin(), text.end(), is_control) &&
+         std::none_of(path.begin(), path.end(), is_hidden);
 }
 
 bool is_plain_name(const std::string& name) {
-  return is_plain_path(name) && name != "." && name.find('/') == std::string::npos;
+  return is_plain_path(name) && name.find('/') == std::string::npos;
 }
 
 std::string jpeg_name(const std::string& path) {

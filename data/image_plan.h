@@ -40,8 +40,8 @@ struct ImagePlan {
 // below a folder of its split or that two images have; groups or multi-labels of other sizes.
 void check_plan(const ImagePlan& plan, std::size_t sources);
 
-// Whether a name from a list can be joined to a folder and stays below it: relative, no "..", not
-// empty.
+// Whether a name from a list can be joined to a folder and stays below it, where readers of folders
+// find it: relative, not empty, no part that begins with '.', no control characters.
 bool is_plain_path(const std::string& path);
 // Whether it can name a single folder or file.
 bool is_plain_name(const std::string& name);

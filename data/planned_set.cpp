@@ -1,6 +1,7 @@
 #include "data/planned_set.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <numeric>
 
 #include "data/cub200.h"
@@ -81,12 +82,41 @@ ImageSet set_of(const ImagePlan& plan, const std::vector<const FileSource*>& sou
   return set;
 }
 
-ImageFolder read_mix(const std::string& paths) {
+using Warn = std::function<void(const std::string&)>;
+
+void compare_with_published(const ImagePlan& plan, const std::string& data, const Warn& warn) {
+  for (std::size_t split = 0; warn && split < plan.published.size(); ++split) {
+    const std::string& name = plan.splits[split];
+    const auto count =
+        std::count_if(plan.images.begin(), plan.images.end(),
+                      [&](const PlannedImage& image) { return image.split == name; });
+    if (count != plan.published[split])
+      warn(
+          fmt::format("{}: {} has {} images where {} are published: this is a part of the data "
+                      "set, or another",
+                      data, name, count, plan.published[split]));
+  }
+}
+
+// Before an archive is read from end to end in vain.
+void refuse_archive(const std::string& path) {
+  std::error_code error;
+  check(!std::filesystem::is_regular_file(path, error),
+        "{}: is no folder, and of an archive single images cannot be read at will; run "
+        "concord-prepare, or unpack it",
+        path);
+}
+
+ImageFolder read_mix(const std::string& data, const std::string& paths, const Warn& warn) {
   const std::size_t comma = paths.find(',');
   check(comma != paths.npos && comma > 0 && comma + 1 < paths.size(),
         "mix320:{}: give mix320:CUB_FOLDER,DOGS_FOLDER, the two unpacked data sets", paths);
+  refuse_archive(paths.substr(0, comma));
+  refuse_archive(paths.substr(comma + 1));
   const FileSource birds(paths.substr(0, comma)), dogs(paths.substr(comma + 1));
-  return image_folder_of(plan_mix320(plan_cub200(birds), plan_dogs120(dogs)), {&birds, &dogs});
+  const ImagePlan plan = plan_mix320(plan_cub200(birds), plan_dogs120(dogs));
+  compare_with_published(plan, data, warn);
+  return image_folder_of(plan, {&birds, &dogs});
 }
 
 }  // namespace
@@ -103,18 +133,20 @@ bool names_planned_set(const std::string& data) {
                      [&](const char* kind) { return data.starts_with(std::string(kind) + ":"); });
 }
 
-ImageFolder read_images(const std::string& data) {
+ImageFolder read_images(const std::string& data, const Warn& warn) {
   if (!names_planned_set(data)) return read_image_folder(data);
   const std::size_t colon = data.find(':');
   const std::string kind = data.substr(0, colon), path = data.substr(colon + 1);
   check(!path.empty(), "{}: names no folder after the colon", data);
-  if (kind == "mix320") return read_mix(path);
+  if (kind == "mix320") return read_mix(data, path, warn);
+  refuse_archive(path);
   const FileSource source(path);
   const ImagePlan plan = kind == "cub200"        ? plan_cub200(source)
                          : kind == "dogs120"     ? plan_dogs120(source)
                          : kind == "voc-crop"    ? plan_voc(source, VocTask::kCrop)
                          : kind == "voc-animals" ? plan_voc(source, VocTask::kAnimals)
                                                  : plan_voc(source, VocTask::kMultiLabel);
+  compare_with_published(plan, data, warn);
   return image_folder_of(plan, {&source});
 }
 

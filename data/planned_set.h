@@ -2,6 +2,7 @@
 // Published data sets read where they lie: the images of a plan as sets, cropped as they are
 // loaded, with no copy on the disk.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,10 @@ ImageFolder image_folder_of(const ImagePlan& plan, const std::vector<const FileS
 
 // What --data names: KIND:PATH, where KIND is cub200, dogs120, voc-crop, voc-animals,
 // voc-multilabel (PATH is the unpacked data set, read as it lies) or mix320 (PATH is
-// CUB_FOLDER,DOGS_FOLDER); anything else is a folder for read_image_folder.
-ImageFolder read_images(const std::string& data);
+// CUB_FOLDER,DOGS_FOLDER); anything else is a folder for read_image_folder. `warn` is told what is
+// odd about KIND:PATH, a line each: another number of images than published.
+ImageFolder read_images(const std::string& data,
+                        const std::function<void(const std::string&)>& warn = {});
 
 // Whether read_images takes the text as KIND:PATH.
 bool names_planned_set(const std::string& data);

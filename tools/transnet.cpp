@@ -79,7 +79,7 @@ Sources from_networks(Options& options, const CommandLine& line) {
   if (b.image_size > 0 && b.image_size != options.images.image_size)
     note("{} was trained at {} px, and both networks see images of {} px", options.weights_b,
          b.image_size, options.images.image_size);
-  ImageFolder folder = read_images(options.images.data);
+  ImageFolder folder = read_images(options.images.data, write_warning);
   // The networks' own generators must live as long as they.
   const auto keep = [](const SavedNetwork& saved) {
     return std::shared_ptr<Network>(

@@ -161,6 +161,19 @@ TEST(FileSource, RefusesLocationsThatAreNone) {
                {"a.jpg", "2000 bytes"});
 }
 
+// A run with --download names the archives, the next one without it their folder.
+TEST(FileSource, IsKnownByItsArchivesHoweverTheyAreNamed) {
+  const TempFolder folder;
+  make_sources(folder);
+  const fs::path pictures = folder / "parts/pictures.tar", lists = folder / "parts/lists.tgz";
+  const std::string identity = FileSource(folder / "parts").identity();
+  EXPECT_EQ(FileSource({pictures, lists}).identity(), identity);
+  EXPECT_EQ(FileSource({lists, pictures}).identity(), identity);
+  EXPECT_NE(FileSource(pictures).identity(), identity);
+  write_archive(pictures, {{.name = "set/images/a.jpg", .text = "another"}});
+  EXPECT_NE(FileSource(folder / "parts").identity(), identity);
+}
+
 // Each is small; it is their number that would fill the memory.
 TEST(FileSource, HoldsNoMoreTextThanAnyDataSetHas) {
   const TempFolder folder;

@@ -104,5 +104,13 @@ TEST(ReadImageFolder, SendsPublishedLayoutsToPrepare) {
                {"Pascal VOC", "voc-crop:", "voc-multilabel", "concord-prepare voc-crop"});
 }
 
+TEST(ReadImageFolder, SaysThatThePartsOfASplitAreDataSets) {
+  const TempFolder folder;
+  for (const char* image : {"a/train/auk/1.jpg", "a/val/auk/2.jpg", "b/train/auk/3.jpg"})
+    folder.put(image, "x");
+  expect_error([&] { read_image_folder(folder.path()); },
+               {"/a: is no class folder but a data set", "instead of " + folder.path().string()});
+}
+
 }  // namespace
 }  // namespace concord::test

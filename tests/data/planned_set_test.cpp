@@ -105,6 +105,11 @@ TEST(ReadImages, SaysWhatIsWrong) {
   expect_error([&] { read_images("cub200:" + root + "/none"); }, {"/none", "no such"});
   write_archive(folder / "voc.tar", entries_of(folder / "voc"));
   expect_error([&] { read_images("voc-crop:" + root + "/voc.tar"); }, {"voc.tar", "prepare"});
+  // Without looking into it.
+  folder.put("bad.tar", "damaged");
+  expect_error([&] { read_images("cub200:" + root + "/bad.tar"); }, {"bad.tar", "prepare"});
+  expect_error([&] { read_images("mix320:" + root + "/voc," + root + "/bad.tar"); },
+               {"bad.tar", "prepare"});
   expect_error([&] { read_images("dogs120:" + root + "/voc"); }, {"/voc", "Stanford Dogs"});
   expect_error([&] { read_images("mix320:" + root); }, {"mix320:", "CUB_FOLDER,DOGS_FOLDER"});
   expect_error([&] { read_images("voc-all:" + root + "/voc"); }, {"voc-all:", "no such folder"});
@@ -115,6 +120,36 @@ TEST(ReadImages, SaysWhatIsWrong) {
   // A missing picture is the loader's affair, which leaves it out.
   std::filesystem::remove(folder / "voc/JPEGImages/2008_000010.jpg");
   EXPECT_EQ(read_images("voc-multilabel:" + root + "/voc").validation->samples.size(), 2U);
+}
+
+TEST(ReadImages, TellsOfOtherCountsThanThePublished) {
+  const TempFolder folder;
+  write_birds(folder, "cub");
+  write_dogs(folder, "dogs");
+  const std::string root = folder.path().string();
+  std::vector<std::string> said;
+  const auto warn = [&](const std::string& what) { said.push_back(what); };
+  read_images("cub200:" + root + "/cub", warn);
+  ASSERT_EQ(said.size(), 2U);
+  EXPECT_NE(said[0].find("/cub: train has 2 images where 5994 are published"), std::string::npos);
+  EXPECT_NE(said[1].find("/cub: test has 2 images where 5794 are published"), std::string::npos);
+  said.clear();
+  read_images("mix320:" + root + "/cub," + root + "/dogs", warn);
+  ASSERT_EQ(said.size(), 2U);
+  EXPECT_NE(said[0].find("train has 6 images where 17994 are published"), std::string::npos);
+}
+
+// The folder of a development kit, in which several years lie.
+TEST(ReadImages, RefusesTwoDataSetsInOneFolder) {
+  const TempFolder folder;
+  write_voc(folder, "kit/VOC2007");
+  write_voc(folder, "kit/VOC2012");
+  const std::string kit = "voc-crop:" + (folder / "kit").string();
+  expect_error([&] { read_images(kit); }, {"/kit: holds a data set in", "VOC2007/", "VOC2012/"});
+  EXPECT_EQ(read_images(kit + "/VOC2012").train.samples.size(), 5U);
+  // One that lies nearer is meant.
+  write_voc(folder, "kit");
+  EXPECT_EQ(read_images(kit).train.samples[0].path.parent_path(), folder / "kit/JPEGImages");
 }
 
 TEST(PlanMix320, PutsBirdsBeforeDogs) {

@@ -268,6 +268,12 @@ TEST(Prepare, RefusesPlansThatLeadElsewhere) {
   refused([](ImagePlan& p) { p.images[0].split = "dev"; }, {"0.jpg", "dev"});
   refused([](ImagePlan& p) { p.images[0].source = 1; }, {"0.jpg", "source 1"});
   refused([](ImagePlan& p) { p.classes[1] = "a/b"; }, {"a/b", "cannot name a folder"});
+  // Reading a folder passes over what is hidden.
+  refused([](ImagePlan& p) { p.classes[1] = ".bee"; }, {".bee", "cannot name a folder"});
+  refused([](ImagePlan& p) { p.classes[1] = "bee\x1b[2J"; }, {"cannot name a folder"});
+  refused([](ImagePlan& p) { p.images[0].target = "train/auk/.0.jpg"; }, {"0.jpg", "/.0.jpg"});
+  refused([](ImagePlan& p) { p.images[0].target = "train/.auk/0.jpg"; }, {"0.jpg", ".auk"});
+  refused([](ImagePlan& p) { p.images[0].target = "train/auk/0\n.jpg"; }, {"would be written"});
   refused([](ImagePlan& p) { p.classes[1] = "auk"; }, {"auk", "twice"});
   refused([](ImagePlan& p) { p.groups = {{"g", 1, 2}}; }, {"g", "2 classes from 1 on"});
   refused([](ImagePlan& p) { p.multi_labels = {1}; }, {"multi-labels"});

@@ -47,6 +47,12 @@ timed() {
   seconds=$(awk -v sum="$seconds" '{ print sum + $1 + $2 }' <<<"$spent")
 }
 
+# One that cannot even start would be started for ever, or pass without an input. libFuzzer states the
+# number also where a finding ends it.
+expect_started() {
+  grep -q 'stat::number_of_executed_units: *[1-9]' "$log" || { cat "$log" >&2; exit 1; }
+}
+
 failed=0
 for harness in "${harnesses[@]}"; do
   fuzzer=$build/bin/${harness}_fuzzer
@@ -65,6 +71,7 @@ for harness in "${harnesses[@]}"; do
   log=$folder/logs/1.log
   if [ -n "$runs" ]; then
     timed "$fuzzer" "${options[@]}" -seed=1 -runs="$runs" "$folder/corpus" "$folder/seeds"
+    expect_started
   else
     # libFuzzer limits the time on the clock, which is no less than that of the CPU.
     for ((turn = 1; ; ++turn)); do
@@ -73,8 +80,7 @@ for harness in "${harnesses[@]}"; do
       log=$folder/logs/$turn.log
       timed "$fuzzer" "${options[@]}" -max_total_time=$((left < 300 ? left : 300)) \
         "$folder/corpus" "$folder/seeds"
-      # One that cannot even start would be started for ever.
-      grep -q 'stat::number_of_executed_units' "$log" || { cat "$log" >&2; exit 1; }
+      expect_started
     done
   fi
   findings=0

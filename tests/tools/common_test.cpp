@@ -136,6 +136,16 @@ TEST(TensorBoard, RecordsAsTheFormatSays) {
                                              22));
 }
 
+TEST(Terminal, NamesFromFilesDoNotSteerIt) {
+  EXPECT_EQ(without_controls("a\x1b[2J\rb\x7f\n\tc"), "a\\x1b[2J\\x0db\\x7f\n\tc");
+  EXPECT_EQ(without_controls("\xC2\x9B"
+                             "2J \xC3\xBC\xC2\xB5\xC2"),
+            "\\x9b2J \xC3\xBC\xC2\xB5\xC2");
+  Table table({"class"});
+  table.row({"\x1b[2J"});
+  EXPECT_EQ(table.to_string(), "class\n\\x1b[2J\n");
+}
+
 TEST(Terminal, TablesAlign) {
   Table table({"network", "top-1"});
   table.row({"a", "5.00 %"});

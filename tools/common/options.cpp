@@ -206,7 +206,7 @@ LoaderOptions loader_options(const ImageOptions& options, Device device) {
 }
 
 ImageSet read_split(const std::string& data, const std::string& split) {
-  ImageFolder folder = read_images(data);
+  ImageFolder folder = read_images(data, write_warning);
   if (split == "train") return std::move(folder.train);
   check(folder.validation.has_value(),
         "{}: has no val/ or test/ folder; use --split train, or name a folder with train/ and val/",

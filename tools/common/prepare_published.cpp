@@ -96,8 +96,8 @@ std::vector<fs::path> places(const PublishedKind& kind, const std::string& sourc
 std::vector<std::shared_ptr<FileSource>> open_sources(const PublishedKind& kind,
                                                       const PrepareCommand& command) {
   SourceOptions options;
-  // download() has compared them a moment ago.
-  options.checksums = !command.no_checksums && !command.download;
+  // Also of what download() has compared a moment ago: the manifest states the sums.
+  options.checksums = !command.no_checksums;
   options.progress = report_bytes("reading");
   const std::vector<fs::path> locations = places(kind, command.source);
   std::vector<std::shared_ptr<FileSource>> sources;

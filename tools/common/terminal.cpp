@@ -24,7 +24,8 @@ void erase_live() {
   if (!live_text.empty()) std::fputs("\r\x1b[K", stderr);
 }
 
-void write_line(const std::string& prefix, const char* paint, const std::string& text) {
+void write_line(const std::string& prefix, const char* paint, const std::string& given) {
+  const std::string text = without_controls(given);
   const std::lock_guard lock(mutex);
   erase_live();
   const bool painted = paint != nullptr && colour();
@@ -35,6 +36,23 @@ void write_line(const std::string& prefix, const char* paint, const std::string&
 }
 
 }  // namespace
+
+std::string without_controls(const std::string& text) {
+  std::string shown;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7F) {
+      shown += fmt::format("\\x{:02x}", byte);
+    } else if (byte == 0xC2 && next >= 0x80 && next < 0xA0) {
+      shown += fmt::format("\\x{:02x}", next);
+      ++i;
+    } else {
+      shown += text[i];
+    }
+  }
+  return shown;
+}
 
 std::size_t live_columns() {
   winsize size{};
@@ -89,6 +107,11 @@ std::string Table::to_string() const {
     text += line + "\n";
   }
   return text;
+}
+
+void Table::row(std::vector<std::string> cells) {
+  for (std::string& cell : cells) cell = without_controls(cell);
+  rows_.push_back(std::move(cells));
 }
 
 void Table::print() const {

@@ -20,7 +20,11 @@ bool colour();
 // The longest live text that stays on one line of the terminal; 79 where its width is not known.
 std::size_t live_columns();
 
-// Lines on stderr; a live progress line is moved out of their way.
+// The text with control characters (of ASCII, and U+0080 to U+009F) but line breaks and tabs as
+// "\x1b": names come from files, and must not steer the terminal.
+std::string without_controls(const std::string& text);
+
+// Lines on stderr, without_controls; a live progress line is moved out of their way.
 void write_note(const std::string& text);     // not under --quiet
 void write_warning(const std::string& text);  // "warning: ..."
 void write_error(const std::string& text);    // "error: ..."
@@ -36,11 +40,11 @@ void warn(fmt::format_string<Args...> format, Args&&... args) {
   write_warning(fmt::format(format, std::forward<Args>(args)...));
 }
 
-// A small table: the first column aligned left, the others right.
+// A small table: the first column aligned left, the others right; cells without_controls.
 class Table {
  public:
   explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}
-  void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  void row(std::vector<std::string> cells);
   std::string to_string() const;
   // To stdout.
   void print() const;
