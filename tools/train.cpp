@@ -281,7 +281,7 @@ void print_best(const std::string& arch, const Values& best,
 void train_classifier(Options& options, const CommandLine& line) {
   line.refuse({"--split", "--dump-logits"}, "needs --evaluate");
   check_usage(!options.run.output_dir.empty(), "--output-dir is required");
-  ImageFolder folder = read_images(options.images.data);
+  ImageFolder folder = read_images(options.images.data, write_warning);
   random::Generator generator(options.run.seed);
   const std::vector<std::string> classes = folder.train.classes;
   for (const std::string& name : classes)
