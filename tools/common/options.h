@@ -43,7 +43,7 @@ struct RunOptions {
   bool resume = false;
   bool force = false;
   bool quiet = false;
-  bool resumable = false;  // the program has --resume
+  bool resumable = false;                // the program has --resume
   std::vector<std::string> inputs = {};  // files that --force must not remove, set by the program
 };
 void add_output_options(CommandLine& line, RunOptions& options, const std::string& what);
