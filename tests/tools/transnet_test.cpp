@@ -63,6 +63,31 @@ class ConcordTransNet : public ::testing::Test {
   std::string out_ = (folder_ / "run").string();
 };
 
+// With Adam's state, by Concord's file and by PyTorch's: to the bits of a run that was never
+// stopped.
+TEST_F(ConcordTransNet, ContinuesFromACheckpoint) {
+  const Words constant = {"--lr-schedule", "constant"};
+  ASSERT_EQ(run_program("concord-transnet", train(out_, constant)).code, 0);
+  const std::string half = (folder_ / "half").string();
+  Words words = train(half, constant);
+  *(std::find(words.begin(), words.end(), "--epochs") + 1) = "2";
+  ASSERT_EQ(run_program("concord-transnet", words).code, 0);
+  const std::string pth = (folder_ / "half.pth").string();
+  ASSERT_EQ(run_program("concord-convert", {half + "/last.safetensors", pth}).code, 0);
+  for (const std::string& file : {half + "/last.safetensors", pth}) {
+    const std::string out = (folder_ / ("from" + fs::path(file).extension().string())).string();
+    const ProgramResult run =
+        run_program("concord-transnet", train(out, joined(constant, {"--continue-from", file})));
+    ASSERT_EQ(run.code, 0) << run.err;
+    EXPECT_NE(run.err.find("epoch 3 of 4"), std::string::npos) << run.err;
+    EXPECT_EQ(untimed(half + "/metrics.jsonl") + untimed(out + "/metrics.jsonl"),
+              untimed(out_ + "/metrics.jsonl"));
+    const SafetensorsFile whole(out_ + "/last.safetensors"), rest(out + "/last.safetensors");
+    for (const std::string& name : whole.names())
+      EXPECT_EQ(doubles(rest, name), doubles(whole, name)) << name;
+  }
+}
+
 TEST_F(ConcordTransNet, LogsGatesAndTheirGradients) {
   const ProgramResult run = run_program("concord-transnet", train(out_, {"--alpha", "0.2,0.3"}));
   ASSERT_EQ(run.code, 0) << run.err;
