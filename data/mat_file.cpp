@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 
+#include "engine/text.h"
 #include "kernels/error.h"
 
 namespace concord {
@@ -163,25 +164,6 @@ ArrayHeader read_array_header(Elements& parts) {
   const Element name = parts.next(kInt8, "name");
   header.name.assign(name.data.begin(), name.data.end());
   return header;
-}
-
-void append_utf8(std::string& text, std::uint32_t code) {
-  const auto put = [&](std::uint32_t byte) { text += static_cast<char>(byte); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xC0 | code >> 6);
-    put(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    put(0xE0 | code >> 12);
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  } else {
-    put(0xF0 | code >> 18);
-    put(0x80 | (code >> 12 & 0x3F));
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  }
 }
 
 std::string utf8_of_utf16(const Elements& parts, const Element& element) {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "engine/text.h"
 #include "kernels/error.h"
 
 namespace concord {
@@ -117,27 +118,6 @@ std::string shown(std::string_view text) {
   for (char& c : result)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
   return text.size() > 100 ? result + "..." : result;
-}
-
-void append_utf8(std::string& text, std::uint32_t code) {
-  const auto tail = [&](int shift) {
-    text += static_cast<char>(0x80U | ((code >> shift) & 0x3FU));
-  };
-  if (code < 0x80) {
-    text += static_cast<char>(code);
-  } else if (code < 0x800) {
-    text += static_cast<char>(0xC0U | (code >> 6));
-    tail(0);
-  } else if (code < 0x10000) {
-    text += static_cast<char>(0xE0U | (code >> 12));
-    tail(6);
-    tail(0);
-  } else {
-    text += static_cast<char>(0xF0U | (code >> 18));
-    tail(12);
-    tail(6);
-    tail(0);
-  }
 }
 
 class Machine {

@@ -19,6 +19,7 @@ constexpr std::string_view kZipStart("PK\3\4", 4);
 constexpr std::string_view kMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
 constexpr std::int64_t kLegacyProtocol = 1001;
 constexpr std::size_t kMaxKey = 1024;
+
 // The part behind the last dot.
 std::string_view last_part(std::string_view name) { return name.substr(name.rfind('.') + 1); }
 

@@ -53,4 +53,25 @@ std::string nearest_names(std::string_view wanted, const std::vector<std::string
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
+void append_utf8(std::string& text, std::uint32_t code) {
+  const auto tail = [&](int shift) {
+    text += static_cast<char>(0x80U | ((code >> shift) & 0x3FU));
+  };
+  if (code < 0x80) {
+    text += static_cast<char>(code);
+  } else if (code < 0x800) {
+    text += static_cast<char>(0xC0U | (code >> 6));
+    tail(0);
+  } else if (code < 0x10000) {
+    text += static_cast<char>(0xE0U | (code >> 12));
+    tail(6);
+    tail(0);
+  } else {
+    text += static_cast<char>(0xF0U | (code >> 18));
+    tail(12);
+    tail(6);
+    tail(0);
+  }
+}
+
 }  // namespace concord
