@@ -6,12 +6,12 @@
 #include <optional>
 #include <unordered_map>
 
+#include "analysis/channel_variance.h"
 #include "data/files.h"
 #include "data/planned_set.h"
 #include "data/resize.h"
 #include "engine/autograd.h"
 #include "engine/ops/arithmetic.h"
-#include "engine/statistics.h"
 #include "engine/text.h"
 #include "tools/common/feature_pairs.h"
 #include "tools/common/interrupt.h"

@@ -9,12 +9,12 @@
 #include <optional>
 #include <set>
 
+#include "analysis/channel_variance.h"
 #include "engine/autograd.h"
 #include "engine/ops/arithmetic.h"
 #include "engine/ops/loss.h"
 #include "engine/optimizer.h"
 #include "engine/safetensors.h"
-#include "engine/statistics.h"
 #include "models/trans_net.h"
 #include "tests/gradient_check.h"
 

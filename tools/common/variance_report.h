@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/statistics.h"
+#include "analysis/channel_variance.h"
 
 namespace concord::tool {
 

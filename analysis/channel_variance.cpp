@@ -1,4 +1,4 @@
-#include "engine/statistics.h"
+#include "analysis/channel_variance.h"
 
 #include <numeric>
 
