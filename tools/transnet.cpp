@@ -10,12 +10,9 @@
 #include "tools/common/feature_pairs.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/progress.h"
-#include "tools/common/saved_configuration.h"
 #include "tools/common/tensor_stream.h"
 #include "tools/common/terminal.h"
-#include "tools/common/training.h"
-#include "tools/common/training_steps.h"
-#include "tools/common/trans_net_file.h"
+#include "tools/common/trans_net_training.h"
 
 namespace concord::tool {
 namespace {
@@ -30,25 +27,18 @@ struct Options {
   DeviceOptions device;
   OptimizerOptions optimizer;
   TransNetChoice net;
-  std::vector<double> alpha = {0.1};
+  PenaltyOptions penalty;
   FeatureMemory memory;
-  bool no_penalty = false;
   bool evaluate = false;
 };
 
-// Pairs to train on and, where there are any, to validate on.
-struct Sources {
-  std::unique_ptr<FeaturePairs> train;
-  std::unique_ptr<FeaturePairs> validation;
-};
-
-Sources from_stores(const Options& options) {
+PairSources from_stores(const Options& options) {
   check_usage(!options.features_a.empty() && !options.features_b.empty(),
               "--features-a and --features-b go together");
   check_usage(options.val_features_a.empty() == options.val_features_b.empty(),
               "--val-features-a and --val-features-b go together");
   const std::int64_t batch = options.images.batch_size;
-  Sources sources;
+  PairSources sources;
   sources.train =
       pairs_from_stores(FeatureStore(options.features_a), FeatureStore(options.features_b),
                         {.batch_size = batch,
@@ -63,7 +53,7 @@ Sources from_stores(const Options& options) {
   return sources;
 }
 
-Sources from_networks(Options& options, const CommandLine& line) {
+PairSources from_networks(Options& options, const CommandLine& line) {
   check_usage(
       !options.weights_a.empty() && !options.weights_b.empty() && !options.images.data.empty(),
       "give --features-a and --features-b, or --weights-a, --weights-b and --data");
@@ -94,97 +84,10 @@ Sources from_networks(Options& options, const CommandLine& line) {
     return pairs_from_networks(keep(a), options.layer_a, keep(b), options.layer_b,
                                std::make_unique<Loader>(std::move(set), std::move(loader)), print);
   };
-  Sources sources;
+  PairSources sources;
   sources.train = pairs(std::move(folder.train), true);
   if (folder.validation) sources.validation = pairs(std::move(*folder.validation), false);
   return sources;
-}
-
-class TransNetTask : public TrainingTask {
- public:
-  TransNetTask(TransNet& net, Sources& sources, std::vector<double> alpha, bool graphs)
-      : net_(net), step_(net, std::move(alpha), graphs), sources_(sources) {}
-
-  Module& module() override { return net_; }
-  std::int64_t steps() const override { return sources_.train->batches(); }
-  std::int64_t samples() const override { return sources_.train->size(); }
-
-  void start(std::int64_t epoch, std::int64_t first_step) override {
-    net_.set_training(true);
-    sources_.train->start(epoch, first_step);
-  }
-
-  bool step(Step& step) override {
-    if (!sources_.train->next(batch_)) return false;
-    step = step_.run(batch_);
-    return true;
-  }
-  void update(Optimizer& optimizer, double learning_rate) override {
-    step_.update(optimizer, learning_rate);
-  }
-
-  void replay() override {
-    check_finite(batch_);
-    net_(batch_.a);
-  }
-
-  Values evaluate() override {
-    const NoGradGuard no_gradients;
-    Values values;
-    const auto p = net_.gates().to_vector<float>();
-    for (std::size_t i = 0; i < p.size(); ++i) values.emplace_back(fmt::format("p_{}", i), p[i]);
-    if (sources_.validation == nullptr) return values;
-    net_.set_training(false);
-    double squares = 0;
-    std::int64_t samples = 0;
-    sources_.validation->start(0, 0);
-    for (PairBatch pair; sources_.validation->next(pair);) {
-      stop_if_interrupted();
-      const std::int64_t count = pair.a.dim(0);
-      const Tensor y = net_(pair.a);
-      squares += mse_loss(y, pair.b.to(y.device())).item() * static_cast<double>(count);
-      samples += count;
-    }
-    values.emplace_back("val_mse", squares / static_cast<double>(samples));
-    return values;
-  }
-
-  double score(const Values& values) const override {
-    return -value_of(values, sources_.validation == nullptr ? "loss" : "val_mse");
-  }
-
- private:
-  TransNet& net_;
-  TransNetStep step_;
-  Sources& sources_;
-  PairBatch batch_;
-};
-
-std::vector<double> alpha_of(const Options& options) {
-  const auto gates = static_cast<std::size_t>(options.net.orders - 1);
-  if (options.no_penalty) return std::vector<double>(gates, 0.0);
-  if (options.alpha.size() == 1) return std::vector<double>(gates, options.alpha.front());
-  check_usage(options.alpha.size() == gates,
-              "--alpha has {} values; give one, or one for each of the {} gates of --orders {}",
-              options.alpha.size(), gates, options.net.orders);
-  return options.alpha;
-}
-
-nlohmann::ordered_json settings_of(const Options& options, const FeaturePairs& pairs,
-                                   const TransNet& net, const std::vector<double>& alpha) {
-  nlohmann::ordered_json settings;
-  settings["features"] = pairs.fingerprint();
-  settings["--weights-a"] = options.weights_a;
-  settings["--weights-b"] = options.weights_b;
-  settings["--weights"] = options.weights;
-  settings["--continue-from"] = options.continue_from;
-  settings["Trans-Net"] = to_json(net.options());
-  settings["--alpha"] = alpha;
-  settings["--seed"] = options.run.seed;
-  settings["--batch-size"] = options.images.batch_size;
-  add_settings(settings, options.device);
-  add_settings(settings, options.optimizer);
-  return settings;
 }
 
 std::string list_of(const std::vector<float>& values) {
@@ -193,8 +96,7 @@ std::string list_of(const std::vector<float>& values) {
   return text.empty() ? "-" : text;
 }
 
-void train_trans_net(Options& options, const CommandLine& line) {
-  const std::vector<double> alpha = alpha_of(options);
+void train_from(Options& options, const CommandLine& line) {
   const bool stored = !options.features_a.empty() || !options.features_b.empty();
   check_usage(!stored || (options.weights_a.empty() && options.weights_b.empty()),
               "give features or networks (--weights-a, --weights-b), not both");
@@ -205,47 +107,18 @@ void train_trans_net(Options& options, const CommandLine& line) {
     line.refuse({"--val-features-a", "--val-features-b", "--read-ahead", "--device-memory",
                  "--pinned-memory"},
                 "needs --features-a and --features-b; networks are validated on the data's val/");
-  Sources sources = stored ? from_stores(options) : from_networks(options, line);
-  const Shape a = sources.train->shape_a();
-  const Shape b = sources.train->shape_b();
-  if (sources.validation != nullptr) {
-    const auto same = [](const char* which, const Shape& train, const Shape& validation) {
-      check(validation == train.with(0, validation[0]),
-            "features {} to train on are {}, those to validate on {}; extract both alike", which,
-            train.to_string(), validation.to_string());
-    };
-    same("A", a, sources.validation->shape_a());
-    same("B", b, sources.validation->shape_b());
-  }
-  if (a[2] * a[3] == 1 && b[2] * b[3] > 1 && options.net.input_norm != "batch")
-    warn(
-        "features A are single values, constant once brought to B's {}x{} maps, and --input-norm "
-        "{} "
-        "divides by their deviation over the map; use --input-norm batch",
-        b[2], b[3], options.net.input_norm);
-  random::Generator generator(options.run.seed);
-  TransNet net(trans_net_options(options.net, a[1], b[1]), generator);
-  check_usage(options.weights.empty() || options.continue_from.empty(),
-              "--weights and --continue-from exclude each other");
-  if (!options.weights.empty()) load_weights(options.weights, net);
-  net.to(options.device.place);
-
-  TrainingSetup setup;
-  setup.run = options.run;
-  setup.optimizer = options.optimizer;
-  setup.network = {{"kind", "trans-net"},
-                   {"trans_net", to_json(net.options())},
-                   {"features_a", a.to_string()},
-                   {"features_b", b.to_string()}};
-  setup.settings = settings_of(options, *sources.train, net, alpha);
-  setup.generator = &generator;
-  setup.continue_from = options.continue_from;
-  options.run.inputs = {options.weights, options.continue_from};
-  RunDirectory directory(options.run, kTrainingFiles);
-  note("Trans-Net of {} orders, {} to {}", options.net.orders, a.to_string(), b.to_string());
-
-  TransNetTask task(net, sources, alpha, options.device.cuda_graph);
-  const Values best = train(task, setup, line, directory);
+  PairSources sources = stored ? from_stores(options) : from_networks(options, line);
+  const TransNetTraining training = {.run = options.run,
+                                     .device = options.device,
+                                     .optimizer = options.optimizer,
+                                     .net = options.net,
+                                     .penalty = options.penalty,
+                                     .weights = options.weights,
+                                     .continue_from = options.continue_from,
+                                     .settings = {{"--weights-a", options.weights_a},
+                                                  {"--weights-b", options.weights_b},
+                                                  {"--batch-size", options.images.batch_size}}};
+  const Values best = train_trans_net(training, sources, line).best;
   std::vector<std::string> header = {"best epoch", "loss", "MSE"};
   std::vector<std::string> row = {fmt::format("{:.0f}", value_of(best, "epoch")),
                                   fmt::format("{:.6g}", value_of(best, "loss")),
@@ -355,9 +228,7 @@ int main(int argc, char** argv) {
                     "with --data: both sides in pixels (default: as trained)");
   line.app().get_option("--image-size")->default_str("");
   add_trans_net_options(line, options.net);
-  line.option("--alpha", options.alpha,
-              "weight of the penalty alpha p^2: one value, or one per gate", in_range(0, 1e9));
-  line.flag("--no-penalty", options.no_penalty, "leave the penalty of the gates out");
+  add_penalty_options(line, options.penalty);
   add_optimizer_options(line, options.optimizer);
   line.option("--weights", options.weights, "Trans-Net to start from or to evaluate");
   line.option(
@@ -373,6 +244,6 @@ int main(int argc, char** argv) {
   add_cuda_graph_option(line, options.device);
   return run_program(line, argc, argv, [&] {
     apply(options.device);
-    options.evaluate ? evaluate(options, line) : train_trans_net(options, line);
+    options.evaluate ? evaluate(options, line) : train_from(options, line);
   });
 }
