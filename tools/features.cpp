@@ -1,12 +1,12 @@
 // concord-features: a network's features at one layer, over one split, into a feature store.
 
+#include <optional>
+
 #include "data/feature_store.h"
-#include "engine/autograd.h"
 #include "tools/common/classification.h"
+#include "tools/common/feature_extraction.h"
 #include "tools/common/feature_pairs.h"
-#include "tools/common/interrupt.h"
 #include "tools/common/options.h"
-#include "tools/common/progress.h"
 #include "tools/common/run_directory.h"
 #include "tools/common/terminal.h"
 
@@ -24,45 +24,7 @@ struct Options {
   std::string store_dtype = "fp32";
 };
 
-// The features of a batch and its logits from one pass where the layer allows it.
-struct Outputs {
-  Tensor features;
-  Tensor logits;
-};
-
-class Extractor {
- public:
-  Extractor(Network& network, std::string layer) : network_(network), layer_(std::move(layer)) {}
-
-  // On the host.
-  Outputs run(const Tensor& images) {
-    Outputs outputs = run_on_device(images);
-    return {outputs.features.to(Device{}), outputs.logits.to(Device{})};
-  }
-
- private:
-  Outputs run_on_device(const Tensor& images) {
-    Outputs outputs;
-    outputs.features = network_.features(images, layer_);
-    if (continuable_) {
-      try {
-        outputs.logits = network_.from_features(outputs.features, layer_);
-        return outputs;
-      } catch (const Error&) {
-        continuable_ = false;  // inside a residual block: the rest needs the whole pass
-      }
-    }
-    outputs.logits = network_(images);
-    return outputs;
-  }
-
-  Network& network_;
-  std::string layer_;
-  bool continuable_ = true;
-};
-
 void extract(Options& options, const CommandLine& line) {
-  const NoGradGuard no_gradients;
   SavedNetwork saved = load_network(options.weights, options.arch);
   saved.network->to(options.device.place);
   if (saved.image_size > 0 && !line.given("--image-size"))
@@ -75,54 +37,22 @@ void extract(Options& options, const CommandLine& line) {
            set.root.string(), missing, options.weights);
   }
   Loader loader(std::move(set), loader_options(options.images, options.device.place));
-  Extractor extractor(*saved.network, options.layer);
-
-  loader.start(0);
-  Batch batch;
-  check(loader.next(batch), "{}: no image could be read", loader.set().root.string());
-  Outputs outputs = extractor.run(batch.images);
-
-  RunDirectory directory(options.run, {"index.json", "shard-*.safetensors", "config.json"});
   const StoredDType dtype = stored_dtype_of_option(options.store_dtype);
-  FeatureStoreWriter writer(directory.path(),
-                            {.arch = saved.network->arch(),
-                             .layer = options.layer,
-                             .dataset = options.images.data,
-                             .split = loader.set().name,
-                             .weights = options.weights,
-                             .image_size = options.images.image_size},
-                            kShardBytes, dtype);
-  Progress progress("extracting", loader.size(), "images");
-  std::int64_t done = 0;
-  Shape shape;
-  do {
-    stop_if_interrupted();
-    if (done > 0) outputs = extractor.run(batch.images);
-    const std::int64_t count = batch.labels.numel();
-    std::vector<std::uint8_t> top1;
-    std::vector<std::uint8_t> top3;
-    std::vector<std::string> names;
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t label = batch.labels.data<std::int64_t>()[i];
-      const bool known = label >= 0 && label < saved.network->classes();
-      const std::int64_t rank = known ? rank_of_label(outputs.logits, i, label) : 3;
-      top1.push_back(rank < 1);
-      top3.push_back(rank < 3);
-      const auto sample = static_cast<std::size_t>(batch.indices[static_cast<std::size_t>(i)]);
-      names.push_back(name_of_sample(loader.set().samples[sample], options.images.data));
-    }
-    writer.append(outputs.features, batch.labels, top1, top3, names);
-    shape = outputs.features.shape();
-    done += count;
-    progress.update(done);
-  } while (loader.next(batch));
-  writer.finish();
-  directory.write_config(line);
-  if (loader.skipped() > 0)
-    warn("{}: {} of {} images could not be read and are not in the store",
-         loader.set().root.string(), loader.skipped(), loader.size());
+  std::optional<RunDirectory> directory;
+  const Shape whole =
+      extract_features(*saved.network, options.layer, loader, options.images.data, [&] {
+        directory.emplace(options.run, std::vector<std::string>{"index.json", "shard-*.safetensors",
+                                                                "config.json"});
+        const FeatureStoreInfo info = {.arch = saved.network->arch(),
+                                       .layer = options.layer,
+                                       .dataset = options.images.data,
+                                       .split = loader.set().name,
+                                       .weights = options.weights,
+                                       .image_size = options.images.image_size};
+        return std::make_unique<FeatureStoreWriter>(directory->path(), info, kShardBytes, dtype);
+      });
+  directory->write_config(line);
   Table table({"network", "layer", "split", "features", "MiB"});
-  const Shape whole = shape.with(0, done);
   table.row({saved.network->arch(), options.layer, loader.set().name, whole.to_string(),
              fmt::format("{:.1f}", static_cast<double>(whole.numel()) *
                                        static_cast<double>(size_of(dtype)) / (1 << 20))});

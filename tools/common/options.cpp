@@ -30,8 +30,9 @@ CLI::Validator device_word() {
       "", "device");
 }
 
-// Whether the text is a schedule is known to LearningRateSchedule alone.
-CLI::Validator schedule_text() {
+}  // namespace
+
+CLI::Validator learning_rate_schedule() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
         try {
@@ -43,8 +44,6 @@ CLI::Validator schedule_text() {
       },
       "", "schedule");
 }
-
-}  // namespace
 
 void add_device_options(CommandLine& line, DeviceOptions& options) {
   line.option("--device", options.device, "auto, cpu or cuda[:N]", device_word());
@@ -241,7 +240,7 @@ void add_optimizer_options(CommandLine& line, OptimizerOptions& options) {
   line.option("--optimizer", options.optimizer, "sgd or adam", one_of({"sgd", "adam"}));
   line.option("--lr", options.lr, "learning rate of the first epoch", above(0));
   line.option("--lr-schedule", options.lr_schedule,
-              "logspace:DECADES, step:EPOCHS:FACTOR or constant", schedule_text());
+              "logspace:DECADES, step:EPOCHS:FACTOR or constant", learning_rate_schedule());
   line.option("--momentum", options.momentum, "of sgd", in_range(0, 1));
   line.option("--weight-decay", options.weight_decay, "added to the gradient, times the weight",
               in_range(0, kMost));

@@ -83,6 +83,8 @@ struct OptimizerOptions {
   std::int64_t epochs = 300;
 };
 void add_optimizer_options(CommandLine& line, OptimizerOptions& options);
+// Accepts what LearningRateSchedule does.
+CLI::Validator learning_rate_schedule();
 // The options of these groups that only training heeds.
 inline const std::vector<std::string> kTrainingOnly = {
     "--epochs",       "--optimizer", "--lr",   "--lr-schedule", "--momentum",
