@@ -1,15 +1,11 @@
 // concord-train: trains an image classifier from a folder of class folders, or evaluates one.
 
-#include <algorithm>
 #include <optional>
 
-#include "engine/layers.h"
-#include "tools/common/classification.h"
+#include "tools/common/classifier_training.h"
 #include "tools/common/fine_tuning.h"
 #include "tools/common/saved_configuration.h"
 #include "tools/common/terminal.h"
-#include "tools/common/training.h"
-#include "tools/common/training_steps.h"
 
 namespace concord::tool {
 namespace {
@@ -29,92 +25,6 @@ struct Options {
   bool freeze_batch_norm = false;
   bool evaluate = false;
 };
-
-Values values_of(const Evaluation& evaluation) {
-  if (evaluation.multi_label)
-    return {{"val_loss", evaluation.all.loss}, {"val_accuracy", evaluation.all.labels_right}};
-  Values values;
-  const auto add = [&](const std::string& prefix, const Accuracy& accuracy) {
-    values.emplace_back(prefix + "loss", accuracy.loss);
-    values.emplace_back(prefix + "top1", accuracy.top1);
-    values.emplace_back(prefix + "top5", accuracy.top5);
-  };
-  add("val_", evaluation.all);
-  for (const Accuracy& group : evaluation.groups) add("val_" + group.group + "_", group);
-  return values;
-}
-
-class ClassifierTask : public TrainingTask {
- public:
-  ClassifierTask(Network& network, Loader& train, Loader* validation, bool graphs)
-      : network_(network), step_(network, graphs), train_(train), validation_(validation) {}
-
-  Module& module() override { return network_; }
-  std::int64_t steps() const override { return train_.batches(); }
-  std::int64_t samples() const override { return train_.size(); }
-
-  void start(std::int64_t epoch, std::int64_t first_step) override {
-    network_.set_training(true);
-    train_.start(epoch, first_step);
-  }
-
-  bool step(Step& step) override {
-    if (!train_.next(batch_)) return false;
-    step = step_.run(batch_);
-    return true;
-  }
-  void update(Optimizer& optimizer, double learning_rate) override {
-    step_.update(optimizer, learning_rate);
-  }
-
-  void replay() override { network_(batch_.images); }
-
-  Values evaluate() override {
-    if (validation_ == nullptr) return {};
-    return values_of(evaluate_classifier(network_, *validation_));
-  }
-
-  double score(const Values& values) const override {
-    if (validation_ == nullptr) return -value_of(values, "loss");
-    return value_of(values, validation_->set().multi_labels.empty() ? "val_top1" : "val_accuracy");
-  }
-
- private:
-  Network& network_;
-  ClassifierStep step_;
-  Loader& train_;
-  Loader* validation_;
-  Batch batch_;
-};
-
-std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
-
-void report_skipped(const Loader& loader) {
-  if (loader.skipped() > 0)
-    warn("{}: {} of {} images could not be read and were left out", loader.set().root.string(),
-         loader.skipped(), loader.size());
-}
-
-// The labels of `set` become the network's; every class must be one of its.
-void adopt_classes(ImageSet& set, const std::vector<std::string>& class_names, std::int64_t classes,
-                   const std::string& weights) {
-  if (!set.multi_labels.empty()) {
-    check(set.classes == class_names ||
-              (class_names.empty() && static_cast<std::int64_t>(set.classes.size()) == classes),
-          "{}: its labels are not the {} that {} was trained on, in their order", set.root.string(),
-          classes, weights);
-    return;
-  }
-  if (class_names.empty()) {
-    check(static_cast<std::int64_t>(set.classes.size()) == classes,
-          "{} has {} class folders, but {} was trained on {} classes", set.root.string(),
-          set.classes.size(), weights, classes);
-    return;
-  }
-  const std::string missing = match_classes(set, class_names);
-  check(missing.empty(), "{}: {} is not among the {} classes that {} was trained on",
-        set.root.string(), missing, class_names.size(), weights);
-}
 
 void print_evaluation(const std::string& arch, const std::string& split,
                       const Evaluation& evaluation) {
@@ -238,44 +148,8 @@ std::shared_ptr<Network> build(Options& options, const CommandLine& line,
   else if (!options.weights.empty())
     load_weights(options.weights, *network);
   network->to(options.device.place);
-  if (options.freeze_batch_norm)
-    for (const auto& [name, module] : network->named_modules())
-      if (dynamic_cast<BatchNorm2d*>(module) != nullptr) module->freeze_mode();
+  if (options.freeze_batch_norm) freeze_batch_norm(*network);
   return network;
-}
-
-// The values of the best epoch, in the order in which they are logged; those of `groups` in a table
-// of their own.
-void print_best(const std::string& arch, const Values& best,
-                const std::vector<ClassGroup>& groups) {
-  const auto title = [](std::string name) {
-    if (name == "top1" || name == "top5") name.insert(3, "-");
-    return name;
-  };
-  const auto cell = [](const std::string& name, double value) {
-    return name.ends_with("loss") ? fmt::format("{:.4f}", value) : percent(value);
-  };
-  std::vector<std::string> header = {"network", "best epoch"};
-  std::vector<std::string> row = {arch, fmt::format("{:.0f}", value_of(best, "epoch"))};
-  for (const auto& [name, value] : best) {
-    const bool held_out = name.starts_with("val_");
-    const std::string rest = held_out ? name.substr(4) : name;
-    if (name == "epoch" || name == "lr" || rest.find('_') != std::string::npos) continue;
-    header.push_back((held_out ? "val " : "train ") + title(rest));
-    row.push_back(cell(name, value));
-  }
-  Table table(header);
-  table.row(row);
-  table.print();
-  if (groups.empty()) return;
-  Table apart({"classes", "val loss", "val top-1", "val top-5"});
-  for (const ClassGroup& group : groups) {
-    std::vector<std::string> cells = {group.name};
-    for (const char* name : {"loss", "top1", "top5"})
-      cells.push_back(cell(name, value_of(best, "val_" + group.name + "_" + name)));
-    apart.row(std::move(cells));
-  }
-  apart.print();
 }
 
 void train_classifier(Options& options, const CommandLine& line) {
@@ -284,61 +158,30 @@ void train_classifier(Options& options, const CommandLine& line) {
   ImageFolder folder = read_images(options.images.data, write_warning);
   random::Generator generator(options.run.seed);
   const std::vector<std::string> classes = folder.train.classes;
-  for (const std::string& name : classes)
-    check(nlohmann::ordered_json::parse(text_of_json(name)) == name,
-          "{}: the name of the class folder {} is not UTF-8, as checkpoints hold it; rename it",
-          folder.train.root.string(), name);
+  check_class_names(folder.train);
   const std::shared_ptr<Network> network = build(options, line, classes, generator);
 
-  LoaderOptions train_options = loader_options(options.images, options.device.place);
-  train_options.shuffle = true;
-  train_options.seed = options.run.seed;
-  if (!options.half.empty()) {
-    Halves halves = split_halves(folder.train);
-    train_options.subset = options.half == "a" ? std::move(halves.first) : std::move(halves.second);
-    check(!train_options.subset.empty(), "{}: half {} has no images", folder.train.root.string(),
-          options.half);
-  }
-  // Batch normalisation has no variance to take over one image with maps of one pixel.
-  const std::size_t images =
-      train_options.subset.empty() ? folder.train.samples.size() : train_options.subset.size();
-  const auto batch = static_cast<std::size_t>(options.images.batch_size);
-  train_options.drop_last = batch > 1 && images > batch && images % batch == 1;
-  if (train_options.drop_last)
-    note("{} images in batches of {} leave one over; each epoch trains on all but its last image",
-         images, batch);
   TrainingSetup setup;
   setup.settings = settings_of(options, folder.train);
-  setup.network = {{"kind", "classifier"},
-                   {"arch", options.arch},
-                   {"classes", classes.size()},
-                   {"class_names", classes},
-                   {"image_size", options.images.image_size}};
+  setup.network = describe_classifier(*network, classes, options.images.image_size);
   setup.run = options.run;
   setup.optimizer = options.optimizer;
   setup.generator = &generator;
   setup.continue_from = options.continue_from;
 
-  Loader train_loader(std::move(folder.train), std::move(train_options));
-  std::unique_ptr<Loader> validation;
-  if (folder.validation)
-    validation = std::make_unique<Loader>(std::move(*folder.validation),
-                                          loader_options(options.images, options.device.place));
-  else
-    note("{}: has no val/ or test/; the best epoch is that of the lowest training loss",
-         options.images.data);
+  ClassifierData data = classifier_data(std::move(folder), options.images, options.half,
+                                        options.run.seed, options.device.place);
   options.run.inputs = {options.weights, options.continue_from};
   RunDirectory directory(options.run, kTrainingFiles);
   note("{}: {} classes, {} images to train on, {} to validate on, {} px", options.arch,
-       classes.size(), train_loader.size(), validation ? validation->size() : 0,
+       classes.size(), data.train->size(), data.validation ? data.validation->size() : 0,
        options.images.image_size);
 
-  ClassifierTask task(*network, train_loader, validation.get(), options.device.cuda_graph);
+  ClassifierTask task(*network, data, ClassifierStep(*network, options.device.cuda_graph));
   const Values best = train(task, setup, line, directory);
-  report_skipped(train_loader);
-  if (validation) report_skipped(*validation);
-
-  print_best(options.arch, best, validation ? validation->set().groups : std::vector<ClassGroup>());
+  report_skipped(data);
+  print_best(options.arch, best,
+             data.validation ? data.validation->set().groups : std::vector<ClassGroup>());
 }
 
 std::string list_of(const std::vector<std::string>& names) {
@@ -374,9 +217,7 @@ int main(int argc, char** argv) {
               "checkpoint to go on from in a new run: PyTorch's {epoch, state_dict, optimizer} or "
               "one of Concord's; weights, optimiser's state and epochs are taken over");
   add_fine_tuning_options(line, options.fine_tuning);
-  line.option("--half", options.half,
-              "train on one half of every class's sorted images only: a (first) or b (rest)",
-              one_of({"a", "b"}));
+  add_half_option(line, options.half);
   line.flag("--freeze-batch-norm", options.freeze_batch_norm,
             "batch normalisation stays in evaluation mode");
   add_optimizer_options(line, options.optimizer);

@@ -105,6 +105,26 @@ std::string match_classes(ImageSet& set, const std::vector<std::string>& class_n
   return missing;
 }
 
+void adopt_classes(ImageSet& set, const std::vector<std::string>& class_names, std::int64_t classes,
+                   const std::string& weights) {
+  if (!set.multi_labels.empty()) {
+    check(set.classes == class_names ||
+              (class_names.empty() && static_cast<std::int64_t>(set.classes.size()) == classes),
+          "{}: its labels are not the {} that {} was trained on, in their order", set.root.string(),
+          classes, weights);
+    return;
+  }
+  if (class_names.empty()) {
+    check(static_cast<std::int64_t>(set.classes.size()) == classes,
+          "{} has {} class folders, but {} was trained on {} classes", set.root.string(),
+          set.classes.size(), weights, classes);
+    return;
+  }
+  const std::string missing = match_classes(set, class_names);
+  check(missing.empty(), "{}: {} is not among the {} classes that {} was trained on",
+        set.root.string(), missing, class_names.size(), weights);
+}
+
 namespace {
 
 // -log softmax(logits[row])[label], in double.

@@ -44,6 +44,13 @@ std::int64_t classes_in(const std::string& weights);
 // them is left out. Returns the first missing class, or an empty string.
 std::string match_classes(ImageSet& set, const std::vector<std::string>& class_names);
 
+// match_classes for a network of `classes` that was read from the file `weights`, of which
+// class_names is what the file says. Throws, naming it, where a class of `set` is not among them,
+// or labels of several an image are not these in this order; without names where their number
+// differs.
+void adopt_classes(ImageSet& set, const std::vector<std::string>& class_names, std::int64_t classes,
+                   const std::string& weights);
+
 struct Accuracy {
   std::string group;         // of classes (ImageSet::groups); empty: all images
   std::int64_t samples = 0;  // images
