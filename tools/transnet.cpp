@@ -9,6 +9,7 @@
 #include "engine/ops/loss.h"
 #include "tools/common/feature_pairs.h"
 #include "tools/common/interrupt.h"
+#include "tools/common/network_pair.h"
 #include "tools/common/progress.h"
 #include "tools/common/tensor_stream.h"
 #include "tools/common/terminal.h"
@@ -19,7 +20,7 @@ namespace {
 
 struct Options {
   std::string features_a, features_b, val_features_a, val_features_b;
-  std::string weights_a, weights_b, layer, layer_a, layer_b;
+  NetworkPairOptions networks;
   std::string weights;
   std::string continue_from;
   ImageOptions images;
@@ -54,35 +55,12 @@ PairSources from_stores(const Options& options) {
 }
 
 PairSources from_networks(Options& options, const CommandLine& line) {
-  check_usage(
-      !options.weights_a.empty() && !options.weights_b.empty() && !options.images.data.empty(),
-      "give --features-a and --features-b, or --weights-a, --weights-b and --data");
-  if (options.layer_a.empty()) options.layer_a = options.layer;
-  if (options.layer_b.empty()) options.layer_b = options.layer;
-  check_usage(!options.layer_a.empty() && !options.layer_b.empty(),
-              "--weights-a and --weights-b need --layer, or --layer-a and --layer-b");
-  const SavedNetwork a = load_network(options.weights_a);
-  const SavedNetwork b = load_network(options.weights_b);
-  a.network->to(options.device.place);
-  b.network->to(options.device.place);
-  if (a.image_size > 0 && !line.given("--image-size")) options.images.image_size = a.image_size;
-  if (b.image_size > 0 && b.image_size != options.images.image_size)
-    note("{} was trained at {} px, and both networks see images of {} px", options.weights_b,
-         b.image_size, options.images.image_size);
+  const NetworkPair networks =
+      NetworkPair::load(options.networks, options.images, options.device, line);
   ImageFolder folder = read_images(options.images.data, write_warning);
-  // The networks' own generators must live as long as they.
-  const auto keep = [](const SavedNetwork& saved) {
-    return std::shared_ptr<Network>(
-        saved.network.get(), [network = saved.network,
-                              generator = saved.generator](Network*) mutable { network.reset(); });
-  };
   const auto pairs = [&](ImageSet set, bool shuffle) {
-    LoaderOptions loader = loader_options(options.images, options.device.place);
-    loader.shuffle = shuffle;
-    loader.seed = options.run.seed;
-    const std::string print = fingerprint(set) + ", " + options.layer_a + ", " + options.layer_b;
-    return pairs_from_networks(keep(a), options.layer_a, keep(b), options.layer_b,
-                               std::make_unique<Loader>(std::move(set), std::move(loader)), print);
+    return networks.features_on(std::move(set), options.images, options.device.place, shuffle,
+                                options.run.seed);
   };
   PairSources sources;
   sources.train = pairs(std::move(folder.train), true);
@@ -98,7 +76,7 @@ std::string list_of(const std::vector<float>& values) {
 
 void train_from(Options& options, const CommandLine& line) {
   const bool stored = !options.features_a.empty() || !options.features_b.empty();
-  check_usage(!stored || (options.weights_a.empty() && options.weights_b.empty()),
+  check_usage(!stored || (options.networks.weights_a.empty() && options.networks.weights_b.empty()),
               "give features or networks (--weights-a, --weights-b), not both");
   if (stored)
     line.refuse({"--data", "--image-size", "--layer", "--layer-a", "--layer-b"},
@@ -115,8 +93,8 @@ void train_from(Options& options, const CommandLine& line) {
                                      .penalty = options.penalty,
                                      .weights = options.weights,
                                      .continue_from = options.continue_from,
-                                     .settings = {{"--weights-a", options.weights_a},
-                                                  {"--weights-b", options.weights_b},
+                                     .settings = {{"--weights-a", options.networks.weights_a},
+                                                  {"--weights-b", options.networks.weights_b},
                                                   {"--batch-size", options.images.batch_size}}};
   const Values best = train_trans_net(training, sources, line).best;
   std::vector<std::string> header = {"best epoch", "loss", "MSE"};
@@ -191,11 +169,7 @@ void add_source_options(CommandLine& line, Options& options) {
   line.option("--features-b", options.features_b, "B's features, of the same images");
   line.option("--val-features-a", options.val_features_a, "A's features to validate on");
   line.option("--val-features-b", options.val_features_b, "B's features to validate on");
-  line.option("--weights-a", options.weights_a, "network A, to compute features when needed");
-  line.option("--weights-b", options.weights_b, "network B");
-  line.option("--layer", options.layer, "of both networks");
-  line.option("--layer-a", options.layer_a, "of network A");
-  line.option("--layer-b", options.layer_b, "of network B");
+  add_network_pair_options(line, options.networks);
 }
 
 }  // namespace

@@ -208,4 +208,15 @@ Evaluation evaluate_classifier(Network& network, Loader& loader,
   return result;
 }
 
+std::optional<double> top1_on(const SavedNetwork& saved, ImageSet set,
+                              const LoaderOptions& loader) {
+  if (!set.multi_labels.empty()) return std::nullopt;
+  const bool known = saved.class_names.empty()
+                         ? static_cast<std::int64_t>(set.classes.size()) == saved.network->classes()
+                         : match_classes(set, saved.class_names).empty();
+  if (!known) return std::nullopt;
+  Loader images(std::move(set), loader);
+  return evaluate_classifier(*saved.network, images).all.top1;
+}
+
 }  // namespace concord::tool

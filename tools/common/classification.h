@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,5 +72,9 @@ struct Evaluation {
 // classes (ImageSet::groups) are counted apart, too. Throws Interrupted on a signal.
 Evaluation evaluate_classifier(Network& network, Loader& loader,
                                const std::function<void(const Batch&, const Tensor&)>& each = {});
+
+// Share of the images whose label is the network's first choice; absent where the labels are not
+// its classes.
+std::optional<double> top1_on(const SavedNetwork& saved, ImageSet set, const LoaderOptions& loader);
 
 }  // namespace concord::tool

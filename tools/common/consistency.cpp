@@ -30,17 +30,21 @@ std::string store_name(const std::string& network, bool training) {
 
 }  // namespace
 
-void add_consistency_options(CommandLine& line, ConsistencyOptions& options) {
-  line.option("--transnet-epochs", options.optimizer.epochs,
+void add_consistency_options(CommandLine& line, ConsistencyOptions& options,
+                             const std::string& prefix) {
+  const std::string start = "--" + prefix;
+  line.option(start + "epochs", options.optimizer.epochs,
               "of each Trans-Net: passes over the training images", in_range(1, 1e9));
-  line.option("--transnet-lr", options.optimizer.lr, "likewise: learning rate of Adam", above(0));
-  line.option("--transnet-lr-schedule", options.optimizer.lr_schedule,
-              "likewise: logspace:DECADES, step:EPOCHS:FACTOR or constant",
+  line.option(start + "lr", options.optimizer.lr, "of each Trans-Net: learning rate of Adam",
+              above(0));
+  line.option(start + "lr-schedule", options.optimizer.lr_schedule,
+              "of each Trans-Net: logspace:DECADES, step:EPOCHS:FACTOR or constant",
               learning_rate_schedule());
-  line.option("--transnet-weight-decay", options.optimizer.weight_decay, "likewise",
-              in_range(0, 1e9));
-  line.option("--transnet-batch-size", options.batch_size, "likewise: images a step",
-              in_range(1, 1e6));
+  line.option(start + "weight-decay", options.optimizer.weight_decay,
+              "of each Trans-Net: added to the gradient, times the weight", in_range(0, 1e9));
+  if (!prefix.empty())
+    line.option(start + "batch-size", options.batch_size, "of each Trans-Net: images a step",
+                in_range(1, 1e6));
   add_trans_net_options(line, options.net);
   add_penalty_options(line, options.penalty);
   line.option("--feature-disk", options.feature_disk_gib,

@@ -19,9 +19,9 @@ struct NetworkAtLayer {
   std::string name;  // short, also that of the folder for its features: "strong", "generation-1"
 };
 
-// --orders --kernel --padding --input-norm --affine --stage-norm --fix-p --alpha --no-penalty, and
-// with the prefix "transnet-" --transnet-epochs --transnet-lr --transnet-lr-schedule
-// --transnet-weight-decay --transnet-batch-size; Adam. --feature-disk.
+// --orders --kernel --padding --input-norm --affine --stage-norm --fix-p --alpha --no-penalty
+// --feature-disk, and with a prefix --transnet-epochs --transnet-lr --transnet-lr-schedule
+// --transnet-weight-decay --transnet-batch-size. The optimiser is Adam.
 struct ConsistencyOptions {
   TransNetChoice net;
   PenaltyOptions penalty;
@@ -32,7 +32,10 @@ struct ConsistencyOptions {
   // two ways differ where a network's arithmetic depends on the batch.
   double feature_disk_gib = 32;
 };
-void add_consistency_options(CommandLine& line, ConsistencyOptions& options);
+// An empty prefix is for programs that train nothing else; the batch size is then that of the
+// images.
+void add_consistency_options(CommandLine& line, ConsistencyOptions& options,
+                             const std::string& prefix = "transnet-");
 void add_settings(nlohmann::ordered_json& settings, const ConsistencyOptions& options);
 // For RunOptions::force of the run around it: what of it `folder` holds, removed.
 void remove_consistency(const std::filesystem::path& folder);

@@ -30,6 +30,15 @@ FeatureMap::FeatureMap(const Tensor& maps, std::int64_t row, std::int64_t channe
   width = static_cast<int>(maps.dim(3));
   const Tensor plain = maps.to(Device{}).in_format(MemoryFormat::kPlain);
   const std::int64_t pixels = std::int64_t{width} * height;
+  if (channel == kAllChannels) {
+    const float* value = plain.data<float>() + row * maps.dim(1) * pixels;
+    std::vector<double> squares(static_cast<std::size_t>(pixels), 0.0);
+    for (std::int64_t i = 0; i < maps.dim(1) * pixels; ++i)
+      squares[static_cast<std::size_t>(i % pixels)] += double{value[i]} * value[i];
+    for (const double square : squares)
+      values.push_back(static_cast<float>(std::sqrt(square / static_cast<double>(maps.dim(1)))));
+    return;
+  }
   const float* begin = plain.data<float>() + (row * maps.dim(1) + channel) * pixels;
   values.assign(begin, begin + pixels);
 }
@@ -42,11 +51,13 @@ double MapRow::scale() const {
 }
 
 std::vector<std::pair<std::string, std::string>> MapSheet::columns() const {
-  std::vector<std::pair<std::string, std::string>> columns = {
-      {"net A", "input"}, {"net B", "target"}, {"y", "rebuilt from A"}};
+  std::vector<std::pair<std::string, std::string>> columns;
+  if (input) columns.emplace_back("net A", "input");
+  columns.emplace_back(target, "target");
+  columns.emplace_back("y", input ? "rebuilt from A" : "rebuilt");
   for (std::size_t k = 0; k < orders(); ++k)
     columns.emplace_back(fmt::format("x({})", k), "needs " + relus(k));
-  columns.emplace_back("x_delta", "not in A");
+  columns.emplace_back("x_delta", input ? "not in A" : "not rebuilt");
   return columns;
 }
 

@@ -11,6 +11,8 @@
 
 namespace concord::tool {
 
+inline constexpr std::int64_t kAllChannels = -1;
+
 // One channel of one image.
 struct FeatureMap {
   int width = 0;
@@ -18,16 +20,17 @@ struct FeatureMap {
   std::vector<float> values;  // empty where there is no such map
 
   FeatureMap() = default;
-  // Channel `channel` of sample `row` of maps [N,C,H,W]; empty when there is no such channel.
+  // Channel `channel` of sample `row` of maps [N,C,H,W], or of all of them the root mean square;
+  // empty when there is no such channel.
   FeatureMap(const Tensor& maps, std::int64_t row, std::int64_t channel);
 };
 
 struct MapRow {
-  std::string image;  // name
-  std::string label;  // class name; may be empty
-  std::int64_t channel = 0;
+  std::string image;             // name
+  std::string label;             // class name; may be empty
+  std::int64_t channel = 0;      // kAllChannels: root mean squares over all of them
   Image photograph;              // width 0 where it was not found
-  std::vector<FeatureMap> maps;  // A, B, y, x(0) .. x(K-1), x_delta
+  std::vector<FeatureMap> maps;  // A (MapSheet::input), B, y, x(0) .. x(K-1), x_delta
   // The largest |value| of all maps: the end of the row's colour scale.
   double scale() const;
 };
@@ -37,6 +40,10 @@ struct MapSheet {
   std::string subtitle;
   std::vector<MapRow> rows;
   std::vector<double> gates;  // p_0 .. p_{K-2}
+  // What the networks are called: the one that is asked and, where A's maps are shown, A. Channels
+  // of networks of two architectures have nothing to do with each other, so theirs are not.
+  std::string target = "net B";
+  bool input = true;
 
   std::size_t orders() const { return gates.size() + 1; }
   // Of MapRow::maps: {"net A", "input"}, {"net B", "target"}, {"y", "rebuilt from A"}, ...

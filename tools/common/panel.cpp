@@ -73,7 +73,8 @@ void draw_scale(Canvas& canvas, double scale, int x, int y, int height) {
 }
 
 void draw_row(Canvas& canvas, const MapRow& row, const Layout& layout, int y) {
-  const std::string channel = fmt::format("channel {}", row.channel);
+  const std::string channel = row.channel == kAllChannels ? "all channels, root mean square"
+                                                          : fmt::format("channel {}", row.channel);
   const double baseline = y - 9;
   double x = layout.column_x(0);
   canvas.text(x, baseline, channel, 10, kInk);
@@ -111,7 +112,7 @@ void draw_column_names(Canvas& canvas, const MapSheet& sheet, const Layout& layo
 
 void draw_bars(Canvas& canvas, const MapSheet& sheet, const Layout& layout, int top) {
   const int base = top + 30 + kBarHeight;
-  const int first = 4;  // the column of x(0)
+  const int first = sheet.input ? 4 : 3;  // the column of x(0)
   const int width = layout.cell / 3;
   canvas.text(layout.column_x(first) - kGap - 8, base - 18, "gates: how much of each", 10, kFaint,
               Align::kRight);
