@@ -78,8 +78,7 @@ RunDirectory::RunDirectory(const RunOptions& options, const std::vector<std::str
     fail("{}: cannot be written: {}", path_.string(), std::strerror(cause));
   }
   resuming_ = options.resume && fs::exists(last(), error);
-  // A folder of several runs has no checkpoint of its own.
-  if (options.resume && !resuming_ && matches("last.safetensors", owned))
+  if (options.resume && !resuming_)
     note("{}: holds no last.safetensors to resume from; starting at epoch 1", path_.string());
 }
 
