@@ -36,9 +36,11 @@ std::string leftover_of(const std::string& name) {
 
 }  // namespace
 
-RunDirectory::RunDirectory(const RunOptions& options, const std::vector<std::string>& owned)
+RunDirectory::RunDirectory(const RunOptions& options, const std::vector<std::string>& owned,
+                           const std::string& part)
     : path_(options.output_dir),
       owned_(owned),
+      part_(part),
       exceptions_(std::uncaught_exceptions()),
       asked_to_resume_(options.resume) {
   check_usage(!options.output_dir.empty(), "--output-dir is required");
@@ -77,15 +79,25 @@ RunDirectory::RunDirectory(const RunOptions& options, const std::vector<std::str
     const int cause = errno;
     fail("{}: cannot be written: {}", path_.string(), std::strerror(cause));
   }
-  resuming_ = options.resume && fs::exists(last(), error);
+  resuming_ = options.resume && (part_.empty() ? fs::exists(last(), error) : holds_progress());
   if (options.resume && !resuming_)
-    note("{}: holds no last.safetensors to resume from; starting at epoch 1", path_.string());
+    note("{}: holds no {} to resume from; starting at {}", path_.string(),
+         part_.empty() ? "last.safetensors" : part_, part_.empty() ? "epoch 1" : "the beginning");
+}
+
+bool RunDirectory::holds_progress() const {
+  std::error_code error;
+  if (part_.empty()) return fs::exists(last(), error) || fs::exists(best(), error);
+  const fs::directory_iterator entries(path_, error);
+  return std::any_of(begin(entries), end(entries), [&](const fs::directory_entry& entry) {
+    return matches(entry.path().filename().string(), {part_}) && entry.is_directory(error);
+  });
 }
 
 RunDirectory::~RunDirectory() {
   std::error_code error;  // a destructor has nobody to tell
   const bool failed = std::uncaught_exceptions() > exceptions_;
-  if (failed && !asked_to_resume_ && !fs::exists(last(), error) && !fs::exists(best(), error)) {
+  if (failed && !asked_to_resume_ && !holds_progress()) {
     std::vector<fs::path> ours;
     for (const fs::directory_entry& entry : fs::directory_iterator(path_, error))
       if (matches(entry.path().filename().string(), owned_)) ours.push_back(entry.path());
