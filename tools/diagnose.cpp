@@ -80,8 +80,10 @@ class Diagnosis {
         strong_saved_(load_network(options.weights_strong)),
         weak_saved_(load_network(options.weights_weak)),
         images_(prepare(options, line)),
-        directory_(options.run, {"config.json", "diagnose.json", "unreliable.csv", "unreliable.png",
-                                 "blind-spots.csv", "blind-spots.png"}),
+        directory_(options.run,
+                   {"config.json", "diagnose.json", "unreliable.csv", "unreliable.png",
+                    "blind-spots.csv", "blind-spots.png"},
+                   "strong-to-weak"),
         meter_(directory_.path(), images_, options.consistency, options.run, options.device, line) {
     if (options.run.force) remove_consistency(directory_.path());
     strong_saved_.network->to(options.device.place);
