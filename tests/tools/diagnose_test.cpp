@@ -111,6 +111,7 @@ TEST_F(ConcordDiagnose, MeasuresBothDirections) {
     EXPECT_NEAR(variance["var_orders"][0].get<double>(), json[key]["var_orders"][0].get<double>(),
                 1e-4 * json[key]["var_orders"][0].get<double>());
     EXPECT_TRUE(variance["top1_a"].is_number());
+    EXPECT_GT(variance["var_target"].get<double>(), 0);
   }
   const ProgramResult table =
       run_program("concord-variance", {"--table", path("again-unreliable") + "/variance.json",

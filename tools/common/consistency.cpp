@@ -223,6 +223,7 @@ VarianceReport measure_orders(
     const Orders result = net.disentangle(pair.a);
     const Tensor delta = subtract(pair.b, result.y);
     report.add(result.orders, delta);
+    report.target.add(pair.b);
     if (each) each(pair, result, delta);
     done += pair.b.dim(0);
     progress.update(done);

@@ -120,6 +120,7 @@ nlohmann::ordered_json VarianceReport::json() const {
   for (std::size_t k = 0; k < orders.size(); ++k) json["var_orders"].push_back(orders[k].result());
   json["var_delta"] = delta.result();
   json["instability"] = instability();
+  if (target.count() > 0) json["var_target"] = target.result();
   for (const ChannelVariance& order : orders)
     json["share_orders"].push_back(order.result() / total());
   json["share_delta"] = delta.result() / total();
@@ -129,6 +130,7 @@ nlohmann::ordered_json VarianceReport::json() const {
   for (const ChannelVariance& order : orders)
     json["channels"]["orders"].push_back(order.channels());
   json["channels"]["delta"] = delta.channels();
+  if (target.count() > 0) json["channels"]["target"] = target.channels();
   return json;
 }
 

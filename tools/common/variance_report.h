@@ -22,6 +22,7 @@ struct ComparedNetwork {
 struct VarianceReport {
   std::vector<ChannelVariance> orders;  // x(0) .. x(K-1)
   ChannelVariance delta;
+  ChannelVariance target;  // of B's features themselves; without data where only orders are known
   std::vector<double> gates;  // p_0 .. p_{K-2}; empty when they are not known
   // Share of the images whose label is network A's (B's) first choice; absent when it is not known.
   std::optional<double> top1_a, top1_b;
