@@ -294,6 +294,30 @@ TEST(RunDirectory, AFailureLeavesOnlyWhatIsOfUse) {
   EXPECT_EQ(left_by_failure(folder, forcing, {"config.json"}), Names{"notes.txt"});
 }
 
+// A run of several parts goes on from their folders.
+TEST(RunDirectory, OfPartsGoesOnFromThem) {
+  const TemporaryFolder folder;
+  RunOptions options;
+  options.output_dir = (folder / "run").string();
+  const auto fails = [&](bool with_part) {
+    try {
+      const RunDirectory directory(options, {"config.json"}, "part-*");
+      write_file(directory.path() / "config.json", std::string("x"));
+      if (with_part) std::filesystem::create_directories(directory.path() / "part-0");
+      fail("the run fails");
+    } catch (const Error&) {
+    }
+    return std::filesystem::exists(folder / "run/config.json");
+  };
+  EXPECT_FALSE(fails(false));
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+  EXPECT_TRUE(fails(true));
+  test::expect_error([&] { RunDirectory(options, {"config.json"}, "part-*"); }, {"not empty"});
+  options.resume = true;
+  EXPECT_TRUE(RunDirectory(options, {"config.json"}, "part-*").resuming());
+  EXPECT_FALSE(RunDirectory(options, {"config.json"}, "section-*").resuming());
+}
+
 TEST(SavedConfiguration, NamesWhatIsDamaged) {
   const TemporaryFolder folder;
   const auto with = [&](const std::string& configuration) {

@@ -16,27 +16,6 @@ class Labels : public ::testing::Test {
  protected:
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
-  // ROOT/{train,val}/images/NN.png: a picture that shows a class has its colour channel raised.
-  void write_multi_label_pictures() const {
-    random::Stream noise(20, 27);
-    nlohmann::ordered_json labels = {{"classes", {"red", "green", "blue"}}};
-    for (const std::string split : {"train", "val"}) {
-      fs::create_directories(path("data") + "/" + split + "/images");
-      for (int i = 0; i < (split == "train" ? 24 : 10); ++i) {
-        Image image(36, 36);
-        for (std::size_t at = 0; at < image.rgb.size(); ++at)
-          image.rgb[at] =
-              static_cast<std::uint8_t>(40 + ((i % 8) >> (at % 3) & 1 ? 90 : 0) + noise.below(100));
-        const std::string name = fmt::format("{}/images/{:02}.png", split, i);
-        write_png(path("data") + "/" + name, image);
-        auto& shown = labels["images"][name] = nlohmann::ordered_json::array();
-        for (int label = 0; label < 3; ++label)
-          if ((i % 8) >> label & 1) shown.push_back(label);
-      }
-    }
-    write_file(path("data") + "/labels.json", labels.dump());
-  }
-
   ProgramResult train(const Words& more) const {
     Words words = {"--data", path("data"), "--image-size", "32", "--epochs",     "4",
                    "--lr",   "0.01",       "--batch-size", "8",  "--output-dir", path("run")};
@@ -64,7 +43,7 @@ void expect_contains(const std::string& text, const std::string& part) {
 }
 
 TEST_F(Labels, SeveralAnImage) {
-  write_multi_label_pictures();
+  write_multi_label_pictures(path("data"));
   const ProgramResult run = train({"--arch", "resnet18"});
   ASSERT_EQ(run.code, 0) << run.err;
   expect_contains(run.out, "val accuracy");
@@ -94,7 +73,7 @@ TEST_F(Labels, SeveralAnImage) {
 }
 
 TEST_F(Labels, SeveralAnImageNeedTheSameLabels) {
-  write_multi_label_pictures();
+  write_multi_label_pictures(path("data"));
   ASSERT_EQ(train({"--arch", "resnet18"}).code, 0);
   std::string labels = text_of(path("data/labels.json"));
   labels.replace(labels.find("\"green\""), 7, "\"lemon\"");
@@ -105,14 +84,7 @@ TEST_F(Labels, SeveralAnImageNeedTheSameLabels) {
 }
 
 TEST_F(Labels, GroupsOfClassesAreCountedApart) {
-  write_pictures(path("data"), 8, 5);
-  nlohmann::ordered_json manifest = {
-      {"kind", "mix320"}, {"version", "0"}, {"class_names", {"amber", "blue", "green"}}};
-  for (const char* name : {"amber", "blue", "green"})
-    manifest["classes"][name] = {{"train", 8}, {"val", 5}};
-  manifest["groups"] = {{"birds", {{"first", 0}, {"count", 1}}},
-                        {"dogs", {{"first", 1}, {"count", 2}}}};
-  write_file(path("data/manifest.json"), manifest.dump());
+  write_grouped_pictures(path("data"), 8, 5);
   const ProgramResult run = train({"--arch", "resnet18"});
   ASSERT_EQ(run.code, 0) << run.err;
   expect_contains(run.out, "\nclasses  val loss  val top-1  val top-5\nbirds ");

@@ -76,7 +76,7 @@ void freeze_batch_norm(Network& network) {
 }
 
 ClassifierTask::ClassifierTask(Network& network, ClassifierData& data, ClassifierStep step)
-    : network_(network), data_(data), step_(std::move(step)) {}
+    : step_(std::move(step)), network_(network), data_(data) {}
 
 void ClassifierTask::start(std::int64_t epoch, std::int64_t first_step) {
   network_.set_training(true);

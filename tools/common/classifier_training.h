@@ -60,10 +60,12 @@ class ClassifierTask : public TrainingTask {
   Values evaluate() override;
   double score(const Values& values) const override;
 
+ protected:
+  ClassifierStep step_;
+
  private:
   Network& network_;
   ClassifierData& data_;
-  ClassifierStep step_;
   Batch batch_;
 };
 

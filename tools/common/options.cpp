@@ -18,6 +18,8 @@ namespace {
 
 constexpr double kMost = 1e9;  // of counts: far above sense, far below overflow
 
+}  // namespace
+
 CLI::Validator device_word() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
@@ -29,8 +31,6 @@ CLI::Validator device_word() {
       },
       "", "device");
 }
-
-}  // namespace
 
 CLI::Validator learning_rate_schedule() {
   return CLI::Validator(
@@ -101,6 +101,16 @@ std::string try_cuda(int index) {
 
 }  // namespace
 
+Device ready_device(const std::string& flag, const std::string& word) {
+  Device device;
+  if (word == "cpu") return device;
+  device.type = DeviceType::kCuda;
+  if (word.size() > 5) device.index = std::stoi(word.substr(5));
+  const std::string problem = try_cuda(device.index);
+  check(problem.empty(), "{} {}: {}", flag, word, problem);
+  return device;
+}
+
 Device apply(DeviceOptions& options) {
   // Only a machine with NVIDIA's driver is asked further: CUDA's libraries take a second to load.
   if (options.device == "auto") {
@@ -110,13 +120,7 @@ Device apply(DeviceOptions& options) {
     if (!problem.empty())
       note("this runs on the CPU, though there is an NVIDIA driver: {}", problem);
   }
-  Device device;
-  if (options.device.starts_with("cuda")) {
-    device.type = DeviceType::kCuda;
-    if (options.device.size() > 5) device.index = std::stoi(options.device.substr(5));
-    const std::string problem = try_cuda(device.index);
-    check(problem.empty(), "--device {}: {}", options.device, problem);
-  }
+  const Device device = ready_device("--device", options.device);
   check(options.precision == "fp32" || device.type == DeviceType::kCuda,
         "--precision {}: needs a CUDA device, this run is on the CPU; use --precision fp32",
         options.precision);

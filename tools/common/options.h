@@ -35,6 +35,11 @@ void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options
 // build or machine lacks the device or precision, saying what was found, and on the CPU for an
 // option that only cuDNN heeds.
 Device apply(DeviceOptions& options);
+// Accepts auto, cpu, cuda and cuda:N.
+CLI::Validator device_word();
+// The device that cpu, cuda or cuda:N stands for, readied. Throws naming `flag` and the word where
+// this build or machine lacks it. A process uses one GPU.
+Device ready_device(const std::string& flag, const std::string& word);
 
 // --output-dir --seed --force --quiet, and --resume where a run has epochs.
 struct RunOptions {

@@ -115,6 +115,7 @@ class Loop {
       resume();
     else
       begin();
+    if (directory_.resuming() && state_.epoch >= setup_.optimizer.epochs) return best_;
     // Not before: a refused --resume must leave the run's own config.json.
     directory_.write_config(line_, {{"network", setup_.network}});
     events_ = std::make_unique<EventWriter>(directory_.path(),

@@ -26,6 +26,28 @@ Step read_classifier(const Tensor& results);
 // labels for which (logit > 0) is right).
 Step read_multi_label_classifier(const Tensor& results, std::int64_t labels);
 
+// What one classifier learns from another besides the truth: the loss is truth's + lambda KD, with
+// KD = -tau^2 / N sum_n sum_m softmax(t/tau) log softmax(s/tau) of its logits s and the teacher's t
+// (engine/ops/loss.h). Where an image has several labels softmax over the classes becomes the
+// sigmoid of each: KD = -tau^2 mean(sigmoid(t/tau) log sigmoid(s/tau) +
+// (1 - sigmoid(t/tau)) log(1 - sigmoid(s/tau))). Source: Furlanello et al., Born-Again Neural
+// Networks, ICML 2018.
+struct Teaching {
+  Network* teacher = nullptr;  // in evaluation mode, on any device; outlives what learns from it
+  double lambda = 0.5;
+  double tau = 1;
+};
+// The teacher's logits, on its device, without gradients.
+Tensor logits_of_teacher(Network& teacher, const Tensor& images);
+// run_classifier with this loss; `lambda` is a float32 scalar, `teacher_logits` are [N,classes].
+// Returns what run_classifier does and behind it the truth's loss and KD.
+Tensor run_student(Network& network, const Tensor& images, const Tensor& truth,
+                   const Tensor& teacher_logits, const Tensor& lambda, double tau);
+// What it returned for labels, read. The means: loss, ce, kd, top1.
+Step read_student(const Tensor& results);
+// What it returned for targets of M `labels` an image. The means: loss, bce, kd, accuracy.
+Step read_multi_label_student(const Tensor& results, std::int64_t labels);
+
 // Forward and backward pass of a Trans-Net in training mode: mean((y - b)^2) + sum_i alpha_i p_i^2.
 // Returns bytes on its device: loss, mean square, penalty, and where the gates are learnt p_i and
 // the gradients of what they are the sigmoids of.
@@ -39,12 +61,19 @@ Step read_trans_net(const Tensor& results);
 class ClassifierStep {
  public:
   ClassifierStep(Network& network, bool graphs);
+  // Of a student. A teacher on the network's device runs within the graph.
+  ClassifierStep(Network& network, const Teaching& teaching, bool graphs);
+  // Of a student, from the next step on.
+  void set_lambda(double lambda);
   Step run(const Batch& batch);
   void update(Optimizer& optimizer, double learning_rate) {
     step_.update(optimizer, learning_rate);
   }
 
  private:
+  Network* teacher_ = nullptr;  // null: the truth alone teaches
+  bool teacher_apart_ = false;  // on another device than the network
+  Tensor lambda_;               // float32 scalar on the network's device
   GraphedStep step_;
 };
 class TransNetStep {
