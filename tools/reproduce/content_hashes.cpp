@@ -20,6 +20,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
+// Below the 40 links after which the system takes a path for none, which would hide a circle.
+constexpr int kDeepest = 32;
 
 std::int64_t now() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -45,10 +47,9 @@ std::vector<fs::path> files_below(const fs::path& folder, Records records) {
   std::vector<fs::path> files;
   while (entries != fs::recursive_directory_iterator()) {
     const std::string name = entries->path().filename().string();
-    check(entries.depth() < 64,
-          "{}: more than 64 folders lie in each other; is there a link to one "
-          "of them?",
-          entries->path().string());
+    check(entries.depth() < kDeepest,
+          "{}: more than {} folders lie in each other; is there a link to one of them?",
+          entries->path().string(), kDeepest);
     if (entries->is_regular_file(error) && !name.ends_with(".tmp") &&
         (records == Records::kCounted || !is_record(name)))
       files.push_back(entries->path().lexically_relative(folder));

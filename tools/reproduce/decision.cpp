@@ -7,16 +7,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Json hashes_of_inputs(const Step& step, const Workspace& workspace, ContentHashes& hashes) {
-  Json inputs = Json::object();
-  for (const std::string& input : step.inputs) {
-    const std::string hash = hashes.of(workspace.resolve(input), Records::kLeftOut).hash;
-    // A word that names no file was none of a path.
-    if (hash != kAbsent || !steps_in(input).empty()) inputs[input] = hash;
-  }
-  return inputs;
-}
-
 // What differs between two recipes, the first that does.
 std::string changed_recipe(const Json& before, const Json& now) {
   if (before.value("version", "") != now.value("version", ""))
@@ -51,6 +41,16 @@ std::string changed_input(const Json& before, const Json& now) {
 
 }  // namespace
 
+Json hashes_of_inputs(const Step& step, const Workspace& workspace, ContentHashes& hashes) {
+  Json inputs = Json::object();
+  for (const std::string& input : step.inputs) {
+    const std::string hash = hashes.of(workspace.resolve(input), Records::kLeftOut).hash;
+    // A word that names no file was none of a path.
+    if (hash != kAbsent || !steps_in(input).empty()) inputs[input] = hash;
+  }
+  return inputs;
+}
+
 std::string shown_path(const std::string& path) {
   return resolve_steps(path, [](const std::string& name) { return "steps/" + name; });
 }
@@ -58,7 +58,6 @@ std::string shown_path(const std::string& path) {
 Decision decide(const Step& step, const Workspace& workspace, ContentHashes& hashes, bool resumable,
                 bool again) {
   Decision decision;
-  decision.inputs = hashes_of_inputs(step, workspace, hashes);
   const auto record = read_record(workspace.record(step.name));
   const fs::path folder = workspace.folder(step.name);
   if (!record) {
@@ -76,7 +75,8 @@ Decision decide(const Step& step, const Workspace& workspace, ContentHashes& has
   if (again) return because(Action::kAnew, "--again asks for it");
   if (const Json recipe = recipe_of(step); record->recipe != recipe)
     return because(Action::kAnew, changed_recipe(record->recipe, recipe));
-  if (const std::string changed = changed_input(record->inputs, decision.inputs); !changed.empty())
+  const Json inputs = hashes_of_inputs(step, workspace, hashes);
+  if (const std::string changed = changed_input(record->inputs, inputs); !changed.empty())
     return because(Action::kAnew, changed);
   if (record->status != "done") {
     const std::string what = record->status == "failed" ? "it failed" : "it was stopped";

@@ -15,9 +15,11 @@ enum class Action : std::uint8_t {
 
 struct Decision {
   Action action = Action::kAnew;
-  std::string reason;            // "not run yet", "its input data changed", ...
-  Json inputs = Json::object();  // the hashes of its inputs now
+  std::string reason;  // "not run yet", "its input data changed", ...
 };
+
+// The hashes of the step's inputs as they are now, by path.
+Json hashes_of_inputs(const Step& step, const Workspace& workspace, ContentHashes& hashes);
 
 // A step is skipped when its program and words, Concord's version, the contents of its inputs and
 // the contents of its output are those in its record; one that did not end goes on when, but for

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "tools/reproduce/run_suite.h"
+#include "tools/reproduce/facts.h"
 
 namespace concord::reproduce {
 
@@ -18,16 +18,33 @@ struct Estimate {
   Amount bytes;
 };
 
+// The best that is known, in this order: what an earlier run of the same command in the same folder
+// took; what the plan says; for the programs train, features and transnet, the sizes of what they
+// write (the last and the best checkpoint; stores of features) and, with `measure`, images times
+// epochs over the rate at which concord-bench runs their step here.
 class Estimator {
  public:
   Estimator(const Suite& suite, const Workspace& workspace, const Programs& programs, bool measure);
   Estimate of(std::size_t step);
 
  private:
+  // Work on images: how many pass through which step of concord-bench.
+  struct Work {
+    double images = 0;
+    std::string step;  // "train:resnet18"
+    std::vector<std::string> arguments;
+  };
+  std::optional<double> computed_bytes(const Step& step);
+  std::vector<Work> work_of(const Step& step);
+  Amount measured_seconds(const Step& step);
+  // Images a second; measured once for the same step and arguments.
+  double rate_of(const Work& work);
+
   const Suite& suite_;
-  const Programs& programs_;
   bool measure_;
   std::map<std::string, Timing> timings_;
+  Facts facts_;
+  std::map<std::string, double> rates_;
 };
 
 }  // namespace concord::reproduce

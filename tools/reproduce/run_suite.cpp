@@ -139,6 +139,8 @@ class Runner {
 
   void carry_out(const Step& step, const Decision& decision) {
     StepRecord record;
+    // Before anything is removed: reading them may take long, and be interrupted.
+    record.inputs = hashes_of_inputs(step, workspace_, hashes_);
     const auto before = read_record(workspace_.record(step.name));
     const bool resumes = decision.action == Action::kResume;
     if (resumes && before) {
@@ -150,7 +152,6 @@ class Runner {
     record.status = "running";
     record.recipe = recipe_of(step);
     record.folder = workspace_.root().string();
-    record.inputs = decision.inputs;
     write_record(workspace_.record(step.name), record);
 
     const Clock::time_point start = Clock::now();

@@ -180,6 +180,8 @@ class Expansion {
             step, first,
             [&](const std::string& name) { return name == "." ? name : instance(name).name; },
             &step.used);
+        for (const std::string& name : step.used.steps)
+          check(name != step.name, "it needs itself; ${{out}} is its own folder");
       });
     for (bool changed = true; changed;) {
       changed = false;

@@ -1,5 +1,6 @@
 #include "tools/reproduce/content_hashes.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,7 +77,6 @@ TEST(ContentHashes, ReadsWhatWasTouchedAndNothingElse) {
   const fs::path file = folder / "file";
   write_bytes(file, "first");
   make_old(file);
-  std::string remembered;
   std::vector<std::string> read;
   const auto hash = [&] {
     ContentHashes hashes(folder / "hashes");
