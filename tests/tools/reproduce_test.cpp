@@ -293,5 +293,26 @@ TEST_F(Reproduce, DryRunSaysWhatItWouldDoAndWritesNothing) {
   EXPECT_NE(rest.out.find("5 steps would run"), std::string::npos) << rest.out;
 }
 
+// Every step of the plans that are shipped, against the options that the programs have.
+TEST_F(Reproduce, ShippedPlansAreSound) {
+  const fs::path plans = fs::path(CONCORD_SOURCE_DIR) / "plans";
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator(plans)) {
+    if (entry.path().extension() != ".json") continue;
+    const std::string out = (folder_ / "out").string();
+    const ProgramResult own =
+        run_program("concord-reproduce", {entry.path().string(), "--output-dir", out, "--dry-run"});
+    EXPECT_EQ(own.code, 0) << entry.path() << ": " << own.err;
+    const ProgramResult other =
+        run_program("concord-reproduce", {entry.path().string(), "--output-dir", out, "--dry-run",
+                                          "--set", "data=" + (folder_ / "data").string()});
+    EXPECT_EQ(other.code, 0) << entry.path() << ": " << other.err;
+    EXPECT_EQ(other.out.find("concord-prepare"), std::string::npos)
+        << entry.path() << ": prepares a data set though another is given";
+    ++count;
+  }
+  EXPECT_GE(count, 2);
+}
+
 }  // namespace
 }  // namespace concord::test

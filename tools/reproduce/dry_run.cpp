@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "tools/common/interrupt.h"
 #include "tools/common/progress.h"
 #include "tools/common/shell_word.h"
 #include "tools/common/terminal.h"
@@ -40,6 +41,7 @@ struct Sum {
 void print_dry_run(const Suite& suite, const Workspace& workspace, const Programs& programs,
                    const SuiteOptions& options, bool measure) {
   ContentHashes hashes(workspace.hashes());
+  show_reading(hashes);
   Estimator estimator(suite, workspace, programs, measure);
   std::vector<std::string> because(suite.steps.size());  // empty: would be skipped
   Sum time;
@@ -47,6 +49,7 @@ void print_dry_run(const Suite& suite, const Workspace& workspace, const Program
   int running = 0;
   for (std::size_t i = 0; i < suite.steps.size(); ++i) {
     if (!options.chosen[i]) continue;
+    tool::stop_if_interrupted();
     const Step& step = suite.steps[i];
     for (const std::size_t other : step.needs)
       if (!because[other].empty() && because[i].empty())
@@ -69,6 +72,7 @@ void print_dry_run(const Suite& suite, const Workspace& workspace, const Program
       text += fmt::format("    time {}, disk {}\n", described(estimate.seconds, true),
                           described(estimate.bytes, false));
     }
+    tool::write_live("");
     std::fputs(tool::without_controls(text).c_str(), stdout);
   }
   std::fputs(fmt::format("{} steps would run: time {}, disk {}\n", running, time.text(true),

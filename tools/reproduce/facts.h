@@ -35,8 +35,8 @@ class Facts {
   Facts(const Suite& suite, const Workspace& workspace, const Programs& programs)
       : suite_(suite), workspace_(workspace), programs_(programs) {}
 
-  // Of a value of --data: a step's folder that concord-prepare synthetic will draw, or what lies
-  // there already.
+  // Of a value of --data: what lies there already, or a step's folder that concord-prepare will
+  // fill with drawn images or a published data set.
   std::optional<DataFacts> data(const std::string& path);
   // Of a step that trains a classifier, or of a value of --weights: a step's file, or one that is
   // there.

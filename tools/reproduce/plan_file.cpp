@@ -256,6 +256,11 @@ void set_variable(PlanFile& plan, const std::string& assignment) {
   for (const auto& [known, value] : plan.variables.items()) names.push_back(known);
   check(plan.variables.contains(name), "--set {}: {} is no variable of {}; there are {}",
         assignment, name, plan.path, names.empty() ? "none" : nearest_names(name, names, 8));
+  try {
+    Json(text).dump();
+  } catch (const Json::exception&) {
+    fail("--set {}: the value is not UTF-8, as plans and records are; rename the file", name);
+  }
   Json& variable = plan.variables[name];
   if (variable.is_string()) {
     variable = text;

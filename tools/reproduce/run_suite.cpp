@@ -89,10 +89,7 @@ class Runner {
         done_(suite.steps.size()) {}
 
   std::vector<bool> run() {
-    hashes_.set_watch([](const fs::path& file) {
-      tool::stop_if_interrupted();
-      tool::write_live("reading " + file.string());
-    });
+    show_reading(hashes_);
     const auto count = std::count(options_.chosen.begin(), options_.chosen.end(), true);
     std::ptrdiff_t number = 0;
     for (std::size_t i = 0; i < suite_.steps.size(); ++i) {
@@ -100,7 +97,7 @@ class Runner {
       const Step& step = suite_.steps[i];
       label_ = fmt::format("[{}/{}] {}", ++number, count, step.name);
       try {
-        stop_if_asked();
+        tool::stop_if_interrupted();
         one(i);
       } catch (const tool::Interrupted&) {
         tool::write_live("");
@@ -120,8 +117,6 @@ class Runner {
   }
 
  private:
-  static void stop_if_asked() { tool::stop_if_interrupted(); }
-
   void one(std::size_t index) {
     const Step& step = suite_.steps[index];
     for (const std::size_t other : step.needs)
@@ -204,7 +199,7 @@ class Runner {
       std::string last = tail_of(log, 1);
       if (last.ends_with('\n')) last.pop_back();
       tool::write_live(tool::without_controls(
-          fmt::format("{}  {} of {}  {}", label_, tool::duration(since(start)),
+          fmt::format("{}  {} ({} in all)  {}", label_, tool::duration(since(start)),
                       tool::duration(since(start_)), last.starts_with("$ ") ? "" : last)));
     };
     const int code = run_child(programs_.file(step.program), words, child);
@@ -233,6 +228,15 @@ class Runner {
 };
 
 }  // namespace
+
+void show_reading(ContentHashes& hashes) {
+  hashes.set_watch([shown = Clock::time_point{}](const fs::path& file) mutable {
+    tool::stop_if_interrupted();
+    if (since(shown) < 0.1) return;
+    shown = Clock::now();
+    tool::write_live(tool::without_controls("reading " + file.string()));
+  });
+}
 
 Programs::Programs(const Suite& suite) {
   for (const Step& step : suite.steps)

@@ -45,6 +45,9 @@ std::vector<bool> run_suite(const Suite& suite, const Workspace& workspace, Cont
                             const Programs& programs, const SuiteOptions& options,
                             std::vector<std::string>& failures);
 
+// The file that is being read stands on the terminal's live line; Ctrl-C stops between files.
+void show_reading(ContentHashes& hashes);
+
 // By step, as far as they are known: seconds and bytes of runs with the same recipe in this folder.
 struct Timing {
   double seconds = 0;

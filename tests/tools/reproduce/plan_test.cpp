@@ -159,6 +159,7 @@ TEST_F(Plan, SetKeepsTheKind) {
   expect_error([&] { set_variable(plan, "list=2"); }, {"list=2", "a value of that kind"});
   expect_error([&] { set_variable(plan, "nubmer=2"); }, {"nubmer", "number"});
   expect_error([&] { set_variable(plan, "number"); }, {"NAME=VALUE"});
+  expect_error([&] { set_variable(plan, "text=\xff"); }, {"text", "not UTF-8"});
 }
 
 TEST_F(Plan, MistakesAreNamed) {
