@@ -13,20 +13,11 @@
 
 #include "engine/text.h"
 #include "tools/common/interrupt.h"
+#include "tools/common/shell_word.h"
 #include "tools/common/terminal.h"
 
 namespace concord::tool {
 namespace {
-
-std::string quoted(const std::string& word) {
-  const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || std::strchr("-_./:=,+@%", c) != nullptr;
-  });
-  if (plain) return word;
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
 
 std::string bare(const std::string& flag) {
   const std::size_t start = flag.find_first_not_of('-');

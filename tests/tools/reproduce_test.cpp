@@ -1,0 +1,318 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/file.h>
+
+#include <nlohmann/json.hpp>
+#include <random>
+#include <sstream>
+
+#include "engine/descriptor.h"
+#include "tests/tools/small_data.h"
+
+namespace concord::test {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Words = std::vector<std::string>;
+
+// Two networks, their features, the Trans-Net between them, and the table.
+const std::string kPlan = R"({
+  "name": "tiny",
+  "variables": {"data": "", "epochs": 2, "layer": "layer1", "transnet_epochs": 2},
+  "repetitions": [3],
+  "steps": [
+    {"name": "net-${net}", "program": "train", "for_each": {"net,add": [["a", ""], ["b", "1"]]},
+     "options": {"--data": "${data}", "--arch": "resnet18", "--image-size": 32, "--batch-size": 8,
+                 "--epochs": "${epochs}", "--seed": "${add}${seed}", "--threads": 1,
+                 "--workers": 1}},
+    {"name": "maps-${net}", "program": "features", "for_each": {"net": ["a", "b"]},
+     "options": {"--weights": "${step:net-${net}}/last.safetensors", "--data": "${data}",
+                 "--layer": "${layer}", "--threads": 1}},
+    {"name": "trans", "program": "transnet",
+     "options": {"--features-a": "${step:maps-a}", "--features-b": "${step:maps-b}",
+                 "--epochs": "${transnet_epochs}", "--lr": 1e-3, "--threads": 1}},
+    {"name": "variance", "program": "variance",
+     "options": {"--weights": "${step:trans}/last.safetensors", "--features-a": "${step:maps-a}",
+                 "--features-b": "${step:maps-b}", "--threads": 1}}
+  ],
+  "results": [
+    {"name": "instability", "from": "${step:variance}/variance.json", "value": "/instability"},
+    {"name": "loss", "from": "${step:net-b}/metrics.jsonl", "where": "lowest loss",
+     "value": "/loss"}
+  ],
+  "tables": [{"title": "Tiny", "columns": ["instability"],
+              "rows": [{"title": "measured here", "results": ["instability"], "paper": [0.124]}]}]
+})";
+const Words kAllSteps = {"net-a.3", "net-b.3", "maps-a.3", "maps-b.3", "trans.3", "variance.3"};
+
+class Reproduce : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write_pictures(folder_ / "data", 4, 2);
+    write_bytes(plan(), kPlan);
+  }
+  std::string plan() const { return (folder_ / "plan.json").string(); }
+  Words words(const std::string& out, const Words& more = {}) const {
+    Words all = {plan(), "--output-dir", (folder_ / out).string(), "--set",
+                 "data=" + (folder_ / "data").string()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  ProgramResult run(const std::string& out, const Words& more = {},
+                    const ProgramLimits& limits = {}) const {
+    return run_program("concord-reproduce", words(out, more), limits);
+  }
+  std::string results(const std::string& out) const {
+    return text_of(folder_ / out / "results.json");
+  }
+  // The steps that were run, not skipped.
+  static Words ran(const ProgramResult& result) {
+    Words names;
+    std::istringstream lines(result.err);
+    for (std::string line; std::getline(lines, line);) {
+      const std::size_t close = line.find("] ");
+      if (!line.starts_with("[") || line.find(": done in") == std::string::npos) continue;
+      names.push_back(line.substr(close + 2, line.find(':') - close - 2));
+    }
+    return names;
+  }
+
+  const TemporaryFolder folder_;
+};
+
+TEST_F(Reproduce, RunsEachStepOnceAndAgainWhatChanged) {
+  const ProgramResult first = run("out");
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(ran(first), kAllSteps);
+  const Json found = Json::parse(results("out"));
+  const Json variance = Json::parse(text_of(folder_ / "out/steps/variance.3/variance.json"));
+  EXPECT_EQ(found["results"][0]["values"][0]["value"], variance["instability"]);
+  EXPECT_EQ(found["results"][0]["values"][0]["repetition"], (Json{{"seed", 3}}));
+  EXPECT_EQ(found["tables"][0]["rows"][0]["cells"][0]["paper"], 0.124);
+  EXPECT_EQ(results("out").find(folder_.path().string()), std::string::npos)
+      << "results.json holds a path";
+  EXPECT_NE(first.out.find("0.124"), std::string::npos) << first.out;
+  EXPECT_NE(text_of(folder_ / "out/tables.md").find("| measured here | 0.124 |"),
+            std::string::npos);
+  const Json seed_of_b = Json::parse(text_of(folder_ / "out/steps/net-b.3/config.json"));
+  EXPECT_EQ(seed_of_b["options"]["seed"], 13);
+
+  const std::string before = results("out");
+  const auto expect_run = [&](const Words& steps, const Words& more = {}) {
+    const ProgramResult again = run("out", more);
+    ASSERT_EQ(again.code, 0) << again.err;
+    EXPECT_EQ(ran(again), steps) << again.err;
+  };
+  expect_run({});
+  EXPECT_EQ(results("out"), before);
+
+  fs::remove(folder_ / "out/steps/variance.3/variance.json");
+  expect_run({"variance.3"});
+  EXPECT_EQ(results("out"), before);
+
+  // Made again to the same bits: what follows from them is still right.
+  fs::remove_all(folder_ / "out/steps/maps-a.3");
+  expect_run({"maps-a.3"});
+  expect_run({"net-b.3"}, {"--again", "net-b"});
+  EXPECT_EQ(results("out"), before);
+
+  expect_run({"trans.3", "variance.3"}, {"--set", "transnet_epochs=3"});
+  EXPECT_NE(results("out"), before);
+  expect_run({"trans.3", "variance.3"});
+  EXPECT_EQ(results("out"), before);
+
+  // One picture to learn from, of the same size and time: its content decides.
+  const fs::path picture = folder_ / "data/train/blue/02.png";
+  fs::copy_file(folder_ / "data/train/amber/01.png", picture, fs::copy_options::overwrite_existing);
+  expect_run(kAllSteps);
+  EXPECT_NE(results("out"), before);
+
+  // A folder that was moved is the same suite.
+  fs::rename(folder_ / "out", folder_ / "moved");
+  const ProgramResult moved = run("moved");
+  EXPECT_EQ(moved.code, 0) << moved.err;
+  EXPECT_EQ(ran(moved), Words{}) << moved.err;
+}
+
+TEST_F(Reproduce, KilledAtTenMomentsEndsWithTheSameBits) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  ASSERT_EQ(run("undisturbed").code, 0);
+  const double whole = std::chrono::duration<double>(Clock::now() - start).count();
+
+  const unsigned seed = std::random_device()();
+  RecordProperty("seed", std::to_string(seed));
+  std::mt19937 random(seed);
+  int unfinished = 0;
+  for (int kill = 0; kill < 10; ++kill) {
+    // Each kill comes this long after the start, most before the end of what is left to do.
+    const double delay = whole * 0.4 * static_cast<double>(random() % 1000) / 1000;
+    const Clock::time_point begun = Clock::now();
+    const ProgramResult result =
+        run("killed", {}, {.meanwhile = [&, sent = false](pid_t child) mutable {
+              if (!sent && std::chrono::duration<double>(Clock::now() - begun).count() > delay) {
+                ::kill(child, SIGKILL);
+                sent = true;
+              }
+            }});
+    ASSERT_TRUE(result.code == -SIGKILL || result.code == 0)
+        << "seed " << seed << ", kill " << kill << " after " << delay << " s: " << result.err;
+    unfinished += result.code == -SIGKILL ? 1 : 0;
+  }
+  std::printf("seed %u: %d of 10 runs were killed before their end\n", seed, unfinished);
+  std::fflush(stdout);
+  const ProgramResult last = run("killed");
+  ASSERT_EQ(last.code, 0) << "seed " << seed << ": " << last.err;
+  EXPECT_EQ(results("killed"), results("undisturbed")) << "seed " << seed;
+  EXPECT_EQ(text_of(folder_ / "killed/steps/trans.3/last.safetensors").size(),
+            text_of(folder_ / "undisturbed/steps/trans.3/last.safetensors").size());
+  for (const auto& entry : fs::recursive_directory_iterator(folder_ / "killed"))
+    EXPECT_NE(entry.path().extension(), ".tmp") << entry.path();
+}
+
+TEST_F(Reproduce, InterruptedLetsTheStepSaveItself) {
+  const Words many = {"--set", "epochs=2000"};
+  const ProgramResult stopped =
+      run("out", many,
+          {.meanwhile = signal_after(folder_ / "out/steps/net-a.3/metrics.jsonl", 1, SIGINT,
+                                     std::chrono::milliseconds(10))});
+  EXPECT_EQ(stopped.code, 130) << stopped.err;
+  EXPECT_NE(stopped.err.find("interrupted at step net-a.3, 1 of 6"), std::string::npos)
+      << stopped.err;
+  EXPECT_NE(stopped.err.find("concord-reproduce " + plan()), std::string::npos) << stopped.err;
+  EXPECT_TRUE(fs::exists(folder_ / "out/steps/net-a.3/last.safetensors"));
+
+  // The same command goes on; another one starts the step anew.
+  const fs::path log = folder_ / "out/logs/net-a.3.log";
+  const ProgramResult on =
+      run("out", many, {.meanwhile = [&, sent = false](pid_t child) mutable {
+            if (sent || text_of(log).find("resuming at epoch") == std::string::npos) return;
+            ::kill(child, SIGTERM);
+            sent = true;
+          }});
+  EXPECT_EQ(on.code, 130);
+  EXPECT_NE(on.err.find("net-a.3: it was stopped, and goes on"), std::string::npos) << on.err;
+  const ProgramResult anew = run("out", {"--only", "net-a"});
+  EXPECT_EQ(anew.code, 0) << anew.err;
+  EXPECT_NE(anew.err.find("its command changed: --epochs 2, it was 2000"), std::string::npos)
+      << anew.err;
+  EXPECT_EQ(ran(anew), Words{"net-a.3"});
+}
+
+TEST_F(Reproduce, AFailureIsNamedAndMended) {
+  const ProgramResult failed = run("out", {"--set", "layer=layer9", "--keep-going"});
+  expect_failure(failed, 1,
+                 {"step maps-a.3: concord-features failed with exit code 1", "layer9",
+                  "logs/maps-a.3.log", "step trans.3: not run, for it needs the step maps-a.3"});
+  EXPECT_EQ(ran(failed), (Words{"net-a.3", "net-b.3"}));
+  const Json found = Json::parse(results("out"));
+  EXPECT_TRUE(found["results"][0]["mean"].is_null());
+  EXPECT_TRUE(found["results"][1]["mean"].is_number());
+  EXPECT_NE(failed.out.find("-"), std::string::npos);
+
+  const ProgramResult mended = run("out");
+  EXPECT_EQ(mended.code, 0) << mended.err;
+  EXPECT_EQ(ran(mended), (Words{"maps-a.3", "maps-b.3", "trans.3", "variance.3"}));
+}
+
+TEST_F(Reproduce, WhoseFolderItIs) {
+  fs::create_directories(folder_ / "papers");
+  write_bytes(folder_ / "papers/thesis.txt", "x");
+  expect_failure(run("papers"), 1, {(folder_ / "papers").string(), "is not empty", "--force"});
+
+  ASSERT_EQ(run("out", {"--only", "net-a"}).code, 0);
+  write_bytes(folder_ / "other.json", R"({"name": "other", "steps": [
+      {"name": "net-a.3", "program": "prepare", "arguments": ["synthetic"]}]})");
+  const Words other = {(folder_ / "other.json").string(), "--output-dir",
+                       (folder_ / "out").string()};
+  expect_failure(run_program("concord-reproduce", other), 1,
+                 {"holds the suite of the plan tiny", "--force"});
+
+  const Descriptor lock(::open((folder_ / "out/lock").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(::flock(lock.get(), LOCK_EX), 0);
+  expect_failure(run("out"), 1, {"another concord-reproduce is working in it"});
+  ASSERT_EQ(::flock(lock.get(), LOCK_UN), 0);
+
+  // A folder that no step of the suite made.
+  fs::create_directories(folder_ / "out/steps/net-b.3");
+  write_bytes(folder_ / "out/steps/net-b.3/mine.txt", "x");
+  expect_failure(run("out", {"--only", "net-b"}), 1, {"net-b.3", "move it away"});
+  EXPECT_TRUE(fs::exists(folder_ / "out/steps/net-b.3/mine.txt"));
+}
+
+TEST_F(Reproduce, MistakesAreFoundBeforeAnythingRuns) {
+  expect_failure(run("out", {"--set", "epoch=3"}), 1, {"epoch is no variable", "epochs"});
+  expect_failure(run("out", {"--only", "net-c"}), 2, {"--only net-c", "net-a.3"});
+  expect_failure(run("out", {"--measure"}), 2, {"--measure", "--dry-run"});
+  expect_failure(run_program("concord-reproduce", {"--set", "epochs=1,2", plan()}), 2,
+                 {"--output-dir is required"});
+  expect_failure(run("out", {"--set", "epochs=1,2"}), 1, {"--set epochs=1,2: epochs is 2"});
+  const auto with_step = [&](const std::string& step) {
+    write_bytes(plan(), R"({"name": "p", "variables": {"data": ""}, "steps": [)" + step + "]}");
+    return run("out");
+  };
+  expect_failure(with_step(R"({"name": "a", "program": "trian"})"), 1,
+                 {"step a", "there is no concord-trian", "train"});
+  expect_failure(
+      with_step(R"({"name": "a", "program": "train", "options": {"--data": "x", "--epoch": 1}})"),
+      1, {"step a", "--epoch is no option of concord-train", "--epochs"});
+  expect_failure(with_step(R"({"name": "a", "program": "train", "options": {"--epochs": 1}})"), 1,
+                 {"step a", "--data is missing"});
+  expect_failure(
+      with_step(R"({"name": "a", "program": "train", "options": {"--data": "x", "--strict": 1}})"),
+      1, {"step a", "--strict of concord-train takes none"});
+  expect_failure(with_step(R"({"name": "a", "program": "inspect"})"), 1,
+                 {"step a", "no --output-dir", "output_dir"});
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+TEST_F(Reproduce, DryRunSaysWhatItWouldDoAndWritesNothing) {
+  const ProgramResult fresh = run("out", {"--dry-run"});
+  ASSERT_EQ(fresh.code, 0) << fresh.err;
+  EXPECT_NE(fresh.out.find("net-a.3: not run yet"), std::string::npos) << fresh.out;
+  EXPECT_NE(fresh.out.find("concord-train --data " + (folder_ / "data").string()),
+            std::string::npos);
+  EXPECT_NE(fresh.out.find("maps-a.3: after net-a.3"), std::string::npos);
+  EXPECT_NE(fresh.out.find("6 steps would run"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+
+  ASSERT_EQ(run("out", {"--only", "net-a"}).code, 0);
+  const auto computed_mib = [&] {
+    const std::size_t at = fresh.out.find("disk ", fresh.out.find("net-a.3:"));
+    return std::stod(fresh.out.substr(at + 5));
+  };
+  const fs::path net = folder_ / "out/steps/net-a.3";
+  const auto written = static_cast<double>(fs::file_size(net / "last.safetensors") +
+                                           fs::file_size(net / "best.safetensors"));
+  EXPECT_NEAR(computed_mib(), written / (1 << 20), 0.01 * written / (1 << 20)) << fresh.out;
+  const ProgramResult begun = run("out", {"--dry-run", "--again", "net-a"});
+  EXPECT_NE(begun.out.find("net-a.3: --again asks for it"), std::string::npos) << begun.out;
+  EXPECT_NE(begun.out.find("(measured here)"), std::string::npos) << begun.out;
+  const ProgramResult rest = run("out", {"--dry-run"});
+  EXPECT_NE(rest.out.find("net-a.3: done, would be skipped"), std::string::npos) << rest.out;
+  EXPECT_NE(rest.out.find("5 steps would run"), std::string::npos) << rest.out;
+}
+
+// Every step of the plans that are shipped, against the options that the programs have.
+TEST_F(Reproduce, ShippedPlansAreSound) {
+  const fs::path plans = fs::path(CONCORD_SOURCE_DIR) / "plans";
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator(plans)) {
+    if (entry.path().extension() != ".json") continue;
+    const std::string out = (folder_ / "out").string();
+    const ProgramResult own =
+        run_program("concord-reproduce", {entry.path().string(), "--output-dir", out, "--dry-run"});
+    EXPECT_EQ(own.code, 0) << entry.path() << ": " << own.err;
+    const ProgramResult other =
+        run_program("concord-reproduce", {entry.path().string(), "--output-dir", out, "--dry-run",
+                                          "--set", "data=" + (folder_ / "data").string()});
+    EXPECT_EQ(other.code, 0) << entry.path() << ": " << other.err;
+    EXPECT_EQ(other.out.find("concord-prepare"), std::string::npos)
+        << entry.path() << ": prepares a data set though another is given";
+    ++count;
+  }
+  EXPECT_GE(count, 2);
+}
+
+}  // namespace
+}  // namespace concord::test
