@@ -1,0 +1,348 @@
+#include "tools/common/similarity_measures.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "analysis/similarity/canonical_correlation.h"
+#include "analysis/similarity/gram.h"
+#include "analysis/similarity/pair_moments.h"
+#include "analysis/similarity/procrustes.h"
+#include "data/loader.h"
+#include "tools/common/feature_pairs.h"
+#include "tools/common/interrupt.h"
+#include "tools/common/terminal.h"
+
+namespace concord::tool {
+
+using similarity::Hsic;
+using similarity::KernelSums;
+using similarity::Matrix;
+using similarity::PrincipalBasis;
+
+namespace {
+
+constexpr double kMebibyte = 1 << 20;
+// Values of a piece that is read at a time where the order of the samples does not matter.
+constexpr std::int64_t kPieceValues = std::int64_t{1} << 21;
+// Of a value on its way from the store to a row: float, double, and the row.
+constexpr double kBytesOfReading = 20;
+
+std::string mebibytes(double bytes) { return fmt::format("{:.0f} MiB", bytes / kMebibyte + 0.5); }
+
+std::int64_t piece_of(const FeatureRows& rows) {
+  return std::clamp<std::int64_t>(kPieceValues / rows.values(), 1, rows.images());
+}
+
+// Calls each(begin, end) on pieces of the images in their order.
+void for_pieces(std::int64_t images, std::int64_t piece,
+                const std::function<void(std::int64_t, std::int64_t)>& each) {
+  for (std::int64_t i = 0; i < images; i += piece) each(i, std::min(images, i + piece));
+}
+
+}  // namespace
+
+const std::vector<std::string>& similarity_measures() {
+  static const std::vector<std::string> names = {"cka",
+                                                 "cka-debiased",
+                                                 "cka-minibatch",
+                                                 "cka-debiased-minibatch",
+                                                 "rbf-cka",
+                                                 "rbf-cka-debiased",
+                                                 "procrustes",
+                                                 "cca",
+                                                 "svcca",
+                                                 "pwcca",
+                                                 "r2"};
+  return names;
+}
+
+std::pair<std::string, std::string> outcome_names(const std::string& measure) {
+  if (measure == "r2") return {"r2-ab", "r2-ba"};
+  if (measure == "pwcca") return {"pwcca-a", "pwcca-b"};
+  return {measure, measure};
+}
+
+struct SimilarityMeter::Pair {
+  const FeatureRows& a;
+  const FeatureRows& b;
+  Size2d size;  // of the maps for positions: the smaller of the two in each direction
+
+  std::int64_t samples() const { return a.images() * a.rows_per_image(size); }
+  // Of a batch of images of both while it is read.
+  double bytes_of(std::int64_t images) const {
+    return kBytesOfReading * static_cast<double>(images * (a.values() + b.values()));
+  }
+};
+
+namespace {
+
+std::string kernels_of(std::int64_t samples) {
+  return fmt::format("kernels of {0} x {0} samples", samples);
+}
+
+// Runs a group of measures; a refusal becomes the outcome of those without a value yet.
+template <class Measure>
+void unless_refused(const std::vector<std::string>& names, std::map<std::string, Outcome>& found,
+                    Measure&& measure) {
+  try {
+    measure();
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const UnreadableFeatures&) {
+    throw;
+  } catch (const Error& error) {
+    for (const std::string& name : names)
+      if (!found[name].value && found[name].note.empty()) found[name].note = error.what();
+  }
+}
+
+Matrix all_rows(const FeatureRows& rows, Size2d size) {
+  const std::int64_t each = rows.rows_per_image(size);
+  Matrix result(rows.images() * each, rows.width());
+  for_pieces(rows.images(), piece_of(rows), [&](std::int64_t begin, std::int64_t end) {
+    result.middleRows(begin * each, (end - begin) * each) = rows.read(begin, end, size);
+  });
+  return result;
+}
+
+// The centred linear kernel in blocks that `bytes` have room for.
+Matrix kernel_of(const FeatureRows& rows, Size2d size, double bytes) {
+  const std::int64_t each = rows.rows_per_image(size);
+  const double row_bytes = 2 * kBytesOfReading * static_cast<double>(rows.values());
+  const auto images =
+      std::clamp<std::int64_t>(static_cast<std::int64_t>(bytes / row_bytes), 1, rows.images());
+  return similarity::blocked_linear_kernel(rows.images() * each, images * each,
+                                           [&](std::int64_t begin, std::int64_t end) {
+                                             return rows.read(begin / each, end / each, size);
+                                           });
+}
+
+}  // namespace
+
+void SimilarityMeter::check_memory(const std::string& measure, double bytes,
+                                   const std::string& what) {
+  const bool has_batches = measure.find("cka") != std::string::npos;
+  check(bytes <= options_.memory_mib * kMebibyte,
+        "{}: needs {} to hold {}, more than --memory {:g} MiB; use --rows mean, fewer --images, "
+        "{}or more --memory",
+        measure, mebibytes(bytes), what, options_.memory_mib,
+        has_batches ? "cka-debiased-minibatch, " : "");
+  if (bytes > 64 * kMebibyte && noted_.insert(measure).second)
+    note("{}: takes up to {} for {}", measure, mebibytes(bytes), what);
+}
+
+bool SimilarityMeter::wants(const std::string& measure) const {
+  return std::find(measures_.begin(), measures_.end(), measure) != measures_.end();
+}
+
+Outcomes SimilarityMeter::measure(const FeatureRows& a, const FeatureRows& b) {
+  check_same_images(a.store(), b.store());
+  const Size2d size_a = a.size();
+  const Size2d size_b = b.size();
+  const Pair pair{
+      a, b, {std::min(size_a.height, size_b.height), std::min(size_a.width, size_b.width)}};
+  if (a.by_positions() && (size_a != pair.size || size_b != pair.size) &&
+      noted_.insert(a.path() + b.path()).second)
+    note("{} and {}: maps of {}x{} and {}x{} are compared at {}x{}", a.path(), b.path(),
+         size_a.height, size_a.width, size_b.height, size_b.width, pair.size.height,
+         pair.size.width);
+  Found found;
+  measure_second_moments(pair, found);
+  measure_batches(pair, found);
+  measure_rbf(pair, found);
+  measure_correlations(pair, found);
+  Outcomes outcomes;
+  for (const std::string& measure : measures_) {
+    const auto [forward, backward] = outcome_names(measure);
+    outcomes.emplace_back(forward, found[forward]);
+    if (backward != forward) outcomes.emplace_back(backward, found[backward]);
+  }
+  return outcomes;
+}
+
+void SimilarityMeter::measure_second_moments(const Pair& pair, Found& found) {
+  const bool procrustes = wants("procrustes");
+  if (!wants("cka") && !wants("cka-debiased") && !procrustes) return;
+  KernelSums sums;
+  double nuclear_norm = 0;
+  const std::vector<std::string> names = {"cka", "cka-debiased", "procrustes"};
+  unless_refused(names, found, [&] {
+    const auto n = static_cast<double>(pair.samples());
+    const auto d_a = static_cast<double>(pair.a.width());
+    const auto d_b = static_cast<double>(pair.b.width());
+    const std::int64_t piece = std::min(piece_of(pair.a), piece_of(pair.b));
+    const double moments =
+        8 * (d_a * d_a + d_b * d_b + (procrustes ? 4 : 1) * d_a * d_b) + 2 * pair.bytes_of(piece);
+    const double kernels = 8 * (procrustes ? 6 : 2) * n * n + 2 * pair.bytes_of(piece);
+    const char* what = procrustes ? "cka and procrustes" : "cka";
+    if (moments <= kernels) {
+      check_memory(what, moments, fmt::format("second moments of {} and {} features", d_a, d_b));
+      similarity::ColumnMeans means_a, means_b;
+      const auto each = [&](auto&& use) {
+        for_pieces(pair.a.images(), piece, [&](std::int64_t begin, std::int64_t end) {
+          use(pair.a.read(begin, end, pair.size), pair.b.read(begin, end, pair.size));
+        });
+      };
+      each([&](const Matrix& a, const Matrix& b) {
+        means_a.add(a);
+        means_b.add(b);
+      });
+      similarity::PairMoments pair_moments(means_a.means(), means_b.means());
+      each([&](const Matrix& a, const Matrix& b) { pair_moments.add(a, b); });
+      sums = pair_moments.kernel_sums();
+      if (procrustes) nuclear_norm = pair_moments.nuclear_norm();
+    } else {
+      check_memory(what, kernels, kernels_of(pair.samples()));
+      const double room = options_.memory_mib * kMebibyte - 8 * 2 * n * n;
+      const Matrix k = kernel_of(pair.a, pair.size, room);
+      const Matrix l = kernel_of(pair.b, pair.size, room);
+      sums = similarity::kernel_sums(k, l);
+      if (procrustes) nuclear_norm = similarity::nuclear_norm(k, l);
+    }
+    unless_refused({"cka"}, found, [&] { found["cka"].value = sums.hsic(Hsic::kBiased).cka(); });
+    unless_refused({"cka-debiased"}, found,
+                   [&] { found["cka-debiased"].value = sums.hsic(Hsic::kUnbiased).cka(); });
+    if (!procrustes) return;
+    unless_refused({"procrustes"}, found, [&] {
+      const similarity::Procrustes result = similarity::procrustes(sums, nuclear_norm);
+      found["procrustes"] = {result.similarity, fmt::format("distance {:.6g}", result.distance)};
+    });
+  });
+}
+
+void SimilarityMeter::measure_batches(const Pair& pair, Found& found) {
+  const std::vector<std::pair<std::string, Hsic>> kinds = {
+      {"cka-minibatch", Hsic::kBiased}, {"cka-debiased-minibatch", Hsic::kUnbiased}};
+  for (const auto& [name, estimate] : kinds) {
+    if (!wants(name)) continue;
+    unless_refused({name}, found, [&] {
+      const std::int64_t each = pair.a.rows_per_image(pair.size);
+      const std::int64_t images = pair.a.images();
+      const std::int64_t batch = std::min(options_.batch_size, images);
+      const auto samples = static_cast<double>(batch * each);
+      check_memory("minibatch cka", 1.4 * pair.bytes_of(batch) + 8 * 2 * samples * samples,
+                   fmt::format("batches of {} images", batch));
+      similarity::MinibatchCka cka(estimate);
+      const std::vector<std::int64_t> order = shuffled_order(images, options_.seed, 0);
+      std::int64_t left_out = 0;
+      // A last batch that is smaller would weigh as much as the others.
+      for_pieces(images, batch, [&](std::int64_t begin, std::int64_t end) {
+        if (end - begin < batch) {
+          left_out = end - begin;
+          return;
+        }
+        const auto chosen = std::span(order).subspan(static_cast<std::size_t>(begin),
+                                                     static_cast<std::size_t>(end - begin));
+        cka.add(pair.a.gather(chosen, pair.size), pair.b.gather(chosen, pair.size));
+      });
+      found[name] = {cka.result(), fmt::format("{} batches of {} images", cka.batches(), batch)};
+      if (left_out > 0) found[name].note += fmt::format(", {} left out", left_out);
+    });
+  }
+}
+
+void SimilarityMeter::measure_rbf(const Pair& pair, Found& found) {
+  const std::vector<std::pair<std::string, Hsic>> kinds = {{"rbf-cka", Hsic::kBiased},
+                                                           {"rbf-cka-debiased", Hsic::kUnbiased}};
+  if (!wants("rbf-cka") && !wants("rbf-cka-debiased")) return;
+  unless_refused({kinds[0].first, kinds[1].first}, found, [&] {
+    const auto n = static_cast<double>(pair.samples());
+    // Two kernels, and of one of them the distances and their copy for the median.
+    const double kernels = 8 * 4 * n * n;
+    check_memory("rbf-cka", kernels + pair.bytes_of(1), kernels_of(pair.samples()));
+    const double room = options_.memory_mib * kMebibyte - 8 * 2 * n * n;
+    const auto kernel = [&](const FeatureRows& rows, const char* what) {
+      return similarity::centred_kernel(
+          similarity::rbf_kernel(kernel_of(rows, pair.size, room), options_.bandwidth, what));
+    };
+    const Matrix k = kernel(pair.a, "features A");
+    const KernelSums sums = similarity::kernel_sums(k, kernel(pair.b, "features B"));
+    for (const auto& [name, estimate] : kinds)
+      unless_refused({name}, found, [&] {
+        found[name] = {sums.hsic(estimate).cka(),
+                       fmt::format("bandwidth {:g} median distances", options_.bandwidth)};
+      });
+  });
+}
+
+const PrincipalBasis& SimilarityMeter::basis(const FeatureRows& rows, Size2d size,
+                                             const FeatureRows* keep, Size2d keep_size) {
+  const auto key_of = [](const FeatureRows& of, Size2d at) {
+    return of.rows_per_image(at) == 1 ? of.path()
+                                      : fmt::format("{} {} {}", of.path(), at.height, at.width);
+  };
+  const std::string key = key_of(rows, size);
+  const auto known = bases_.find(key);
+  if (known != bases_.end()) return known->second;
+  const std::int64_t samples = rows.images() * rows.rows_per_image(size);
+  const double bytes = similarity::principal_basis_bytes(static_cast<double>(samples),
+                                                         static_cast<double>(rows.width())) +
+                       kBytesOfReading * static_cast<double>(piece_of(rows) * rows.values());
+  const auto held = [&] {
+    double sum = 0;
+    for (const auto& [name, one] : bases_)
+      sum += 8.0 * static_cast<double>(one.directions.size() + one.coordinates.size());
+    return sum;
+  };
+  if (held() + bytes > options_.memory_mib * kMebibyte) {
+    const std::string kept = keep == nullptr ? "" : key_of(*keep, keep_size);
+    std::erase_if(bases_, [&](const auto& one) { return one.first != kept; });
+  }
+  check_memory("cca, svcca, pwcca and r2", held() + bytes,
+               fmt::format("the principal directions of {} x {} features", samples, rows.width()));
+  return bases_
+      .emplace(key,
+               similarity::principal_basis(all_rows(rows, size), "the features of " + rows.path(),
+                                           options_.rank_tolerance))
+      .first->second;
+}
+
+void SimilarityMeter::measure_correlations(const Pair& pair, Found& found) {
+  const std::vector<std::string> names = {"cca", "svcca", "pwcca-a", "pwcca-b", "r2-ab", "r2-ba"};
+  if (!wants("cca") && !wants("svcca") && !wants("pwcca") && !wants("r2")) return;
+  unless_refused(names, found, [&] {
+    const PrincipalBasis& a = basis(pair.a, pair.size, nullptr, {});
+    const PrincipalBasis& b = basis(pair.b, pair.size, &pair.a, pair.size);
+    const auto put = [&](const char* measure, const std::string& name, auto&& compute,
+                         const std::function<std::string()>& remark) {
+      if (!wants(measure)) return;
+      unless_refused({name}, found, [&] {
+        found[name].value = compute();
+        found[name].note = remark();
+      });
+    };
+    const auto ranks = [&](std::int64_t rank_a, std::int64_t rank_b) {
+      std::string text = fmt::format("{} and {} directions", rank_a, rank_b);
+      const std::int64_t forced = similarity::forced_correlations(a.samples, rank_a, rank_b);
+      if (forced > 0)
+        text +=
+            fmt::format("; {} correlations are 1 as there are only {} samples", forced, a.samples);
+      return text;
+    };
+    const auto whole = [&] { return ranks(a.rank(), b.rank()); };
+    put(
+        "cca", "cca", [&] { return similarity::mean_cca(a, b); }, whole);
+    put(
+        "svcca", "svcca", [&] { return similarity::svcca(a, b, options_.variance_kept); },
+        [&] {
+          return ranks(a.directions_holding(options_.variance_kept),
+                       b.directions_holding(options_.variance_kept));
+        });
+    put(
+        "pwcca", "pwcca-a", [&] { return similarity::pwcca(a, b); }, whole);
+    put(
+        "pwcca", "pwcca-b", [&] { return similarity::pwcca(b, a); }, whole);
+    const auto by_chance = [](const PrincipalBasis& from) {
+      return fmt::format("{:.4f} for unrelated features",
+                         static_cast<double>(from.rank()) / static_cast<double>(from.samples - 1));
+    };
+    put(
+        "r2", "r2-ab", [&] { return similarity::regression_r2(a, b); },
+        [&] { return by_chance(a); });
+    put(
+        "r2", "r2-ba", [&] { return similarity::regression_r2(b, a); },
+        [&] { return by_chance(b); });
+  });
+}
+
+}  // namespace concord::tool
