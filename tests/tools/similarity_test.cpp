@@ -1,11 +1,15 @@
 // concord-similarity as a user runs it. What the measures are is tested in tests/analysis.
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
-#include "data/feature_store.h"
+#include "engine/autograd.h"
 #include "tests/tools/small_data.h"
+#include "tools/common/classification.h"
+#include "tools/common/feature_pairs.h"
 
 namespace concord::test {
 namespace {
@@ -91,9 +95,8 @@ TEST_F(ConcordSimilarity, TableNamesMeasuresAndNotes) {
       {"--features-a", a, "--features-b", b, "--rows", "mean", "--batch-size", "16", "--quiet"});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.err, "");
-  for (const char* part :
-       {"measure", "cka-debiased-minibatch", "2 batches of 16 images, 8 left out", "pwcca-a",
-        "r2-ba", "4 and 4 directions", "distance"})
+  for (const char* part : {"measure", "cka-debiased-minibatch", "batches of 13 or 14 images: 3",
+                           "pwcca-a", "r2-ba", "4 and 4 directions", "distance"})
     EXPECT_NE(result.out.find(part), std::string::npos) << part << " not in\n" << result.out;
   // No measure leaves a NaN.
   EXPECT_EQ(result.out.find("nan"), std::string::npos);
@@ -198,9 +201,10 @@ TEST_F(ConcordSimilarity, DegenerateFeaturesAreNamedNeverNaN) {
        "median distance"});
   const std::string few_a = store("few_a", {3, 2, 1, 1}, 1);
   const std::string few_b = store("few_b", {3, 2, 1, 1}, 2);
-  expect_failure(run({"--features-a", few_a, "--features-b", few_b, "--measures",
-                      "cka-debiased,cka-debiased-minibatch"}),
-                 1, {"3 samples", "HSIC_1", "needs 4"});
+  expect_failure(
+      run({"--features-a", few_a, "--features-b", few_b, "--measures",
+           "cka-debiased,cka-debiased-minibatch"}),
+      1, {"3 samples", "HSIC_1", "needs 4", "batches of 3 images have 3 samples", "--batch-size"});
 
   Tensor broken = random_features({12, 3, 2, 1}, 5);
   broken.data<float>()[3 * 6 + 4] = std::numeric_limits<float>::quiet_NaN();
@@ -220,8 +224,38 @@ TEST_F(ConcordSimilarity, MemoryIsALimit) {
        {"rbf-cka: needs", "kernels of 600 x 600 samples", "more than --memory 4 MiB", "--rows mean",
         "cka-debiased-minibatch", "principal directions of 600 x 256 features"})
     EXPECT_NE(refused.err.find(part), std::string::npos) << part << " not in " << refused.err;
+  // What needs less is measured.
+  const auto little = json_of(
+      {"--features-a", a, "--features-b", b, "--memory", "10", "--measures", "cka,procrustes"});
+  const auto much = json_of({"--features-a", a, "--features-b", b, "--measures", "cka,procrustes"});
+  EXPECT_TRUE(measure(little, "procrustes")["value"].is_null());
+  EXPECT_TRUE(measure(much, "procrustes")["value"].is_number());
+  EXPECT_NEAR(measure(little, "cka")["value"].get<double>(),
+              measure(much, "cka")["value"].get<double>(), 1e-12);
   expect_failure(run({"--features-a", a, "--features-b", b, "--memory", "4", "--measures", "cca"}),
                  1, {"nothing could be measured", "--memory 4 MiB"});
+}
+
+// Five images do not go into batches of at most four that HSIC_1 could be made of.
+TEST_F(ConcordSimilarity, EveryImageIsInABatch) {
+  const std::string a = store("a", {9, 3, 1, 1}, 1);
+  const std::string b = store("b", {9, 2, 1, 1}, 2);
+  const auto note = [&](const char* measure_name, const char* batch) {
+    const auto json = json_of(
+        {"--features-a", a, "--features-b", b, "--measures", measure_name, "--batch-size", batch});
+    return measure(json, measure_name)["notes"][0][0].get<std::string>();
+  };
+  EXPECT_EQ(note("cka-debiased-minibatch", "4"), "batches of 4 or 5 images: 2");
+  EXPECT_EQ(note("cka-debiased-minibatch", "8"), "batches of 4 or 5 images: 2");
+  EXPECT_EQ(note("cka-minibatch", "4"), "batches of 3 images: 3");
+  EXPECT_EQ(note("cka-minibatch", "100"), "batches of 9 images: 1");
+  // One batch of all is the whole.
+  const auto whole = json_of({"--features-a", a, "--features-b", b, "--measures",
+                              "cka,cka-debiased,cka-minibatch,cka-debiased-minibatch"});
+  EXPECT_NEAR(measure(whole, "cka-minibatch")["value"].get<double>(),
+              measure(whole, "cka")["value"].get<double>(), 1e-12);
+  EXPECT_NEAR(measure(whole, "cka-debiased-minibatch")["value"].get<double>(),
+              measure(whole, "cka-debiased")["value"].get<double>(), 1e-12);
 }
 
 TEST_F(ConcordSimilarity, WrongUsage) {
@@ -236,6 +270,141 @@ TEST_F(ConcordSimilarity, WrongUsage) {
                  {"different numbers of images", "12", "13"});
   expect_failure(run({"--features", a, "--images", "13"}), 1, {"holds 12 images", "13"});
   expect_failure(run({"--features", (folder_ / "none").string()}), 1, {"none"});
+}
+
+// A network and stores of its maps at two layers, A and B, made once.
+class ConcordStitch : public ConcordSimilarity {
+ protected:
+  static void SetUpTestSuite() {
+    made_ = new TemporaryFolder;
+    write_pictures(*made_ / "data", 16, 8);
+    const ProgramResult trained =
+        run_program("concord-train", {"--data", path("data"), "--arch", "resnet18", "--image-size",
+                                      "32", "--epochs", "1", "--batch-size", "8", "--lr", "0.01",
+                                      "--threads", "1", "--output-dir", path("net")});
+    ASSERT_EQ(trained.code, 0) << trained.err;
+    for (const std::string name : {"a", "b"})
+      for (const std::string split : {"train", "val"}) {
+        const ProgramResult stored =
+            run_program("concord-features",
+                        {"--weights", weights(), "--layer", name == "a" ? "layer2" : "layer3",
+                         "--data", path("data"), "--split", split, "--threads", "1", "--output-dir",
+                         path(name + "-" + split)});
+        ASSERT_EQ(stored.code, 0) << stored.err;
+      }
+  }
+  static void TearDownTestSuite() {
+    delete made_;
+    made_ = nullptr;
+  }
+  static std::string path(const std::string& name) { return (*made_ / name).string(); }
+  static std::string weights() { return path("net") + "/last.safetensors"; }
+  Words words(const std::string& out, const std::string& epochs, const Words& more = {}) const {
+    Words words = {"--features-a",     path("a-train"),
+                   "--features-b",     path("b-train"),
+                   "--val-features-a", path("a-val"),
+                   "--val-features-b", path("b-val"),
+                   "--weights-b",      weights(),
+                   "--measures",       "cka,stitch",
+                   "--batch-size",     "10",
+                   "--lr-schedule",    "constant",
+                   "--epochs",         epochs,
+                   "--output-dir",     path(out)};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+
+ private:
+  inline static TemporaryFolder* made_ = nullptr;
+};
+
+// The accuracies are computed again from the stores, with the convolution written out, and B's own
+// is that of its top-1 flags.
+TEST_F(ConcordStitch, AccuracyOfBsRestOnAsMaps) {
+  const ProgramResult result = run(words("out", "6"));
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto json = nlohmann::json::parse(text_of(path("out") + "/similarity.json"));
+  const auto found = measure(json, "stitch");
+  EXPECT_TRUE(measure(json, "cka")["value"].is_number());
+
+  const FeatureStore a(path("a-val")), b(path("b-val"));
+  const auto own = std::count(b.top1().begin(), b.top1().end(), std::uint8_t{1});
+  EXPECT_NE(found["notes"][0][0].get<std::string>().find(
+                fmt::format("24 validation images; B's own {:.6f}", static_cast<double>(own) / 24)),
+            std::string::npos)
+      << found.dump();
+
+  const SafetensorsFile file(path("out") + "/best.safetensors");
+  const auto weight = file.tensor("weight").to_vector<double>();
+  const auto bias = file.tensor("bias").to_vector<double>();
+  const Tensor maps = tool::at_size(a.rows(0, 24), b.shape()[2], b.shape()[3]);
+  const auto x = maps.to_vector<double>();
+  const auto inputs = static_cast<std::size_t>(a.shape()[1]);
+  const auto outputs = static_cast<std::size_t>(b.shape()[1]);
+  const auto pixels = static_cast<std::size_t>(b.shape()[2] * b.shape()[3]);
+  ASSERT_EQ(weight.size(), inputs * outputs);
+  std::vector<float> y(24 * outputs * pixels);
+  for (std::size_t n = 0; n < 24; ++n)
+    for (std::size_t o = 0; o < outputs; ++o)
+      for (std::size_t s = 0; s < pixels; ++s) {
+        double sum = bias[o];
+        for (std::size_t i = 0; i < inputs; ++i)
+          sum += weight[o * inputs + i] * x[(n * inputs + i) * pixels + s];
+        y[(n * outputs + o) * pixels + s] = static_cast<float>(sum);
+      }
+  const NoGradGuard no_gradients;
+  const tool::SavedNetwork net = tool::load_network(weights());
+  const Tensor logits = net.network->from_features(Tensor::of(b.shape().with(0, 24), y), "layer3");
+  std::int64_t hits = 0;
+  for (std::int64_t i = 0; i < 24; ++i)
+    hits += tool::rank_of_label(logits, i, a.labels()[static_cast<std::size_t>(i)]) == 0;
+  EXPECT_NEAR(found["value"].get<double>(), static_cast<double>(hits) / 24, 1e-9);
+
+  // It learns, and B is left as it is.
+  std::istringstream metrics(text_of(path("out") + "/metrics.jsonl"));
+  std::vector<double> losses;
+  for (std::string one; std::getline(metrics, one);)
+    losses.push_back(nlohmann::json::parse(one)["loss"]);
+  ASSERT_EQ(losses.size(), 6U);
+  EXPECT_LT(losses.back(), losses.front());
+}
+
+TEST_F(ConcordStitch, ResumedToTheSameBits) {
+  ASSERT_EQ(run(words("whole", "4")).code, 0);
+  ASSERT_EQ(run(words("half", "2")).code, 0);
+  expect_failure(run(words("half", "4")), 1, {"--resume"});
+  const ProgramResult rest = run(words("half", "4", {"--resume"}));
+  ASSERT_EQ(rest.code, 0) << rest.err;
+  EXPECT_EQ(untimed(path("half") + "/metrics.jsonl"), untimed(path("whole") + "/metrics.jsonl"));
+  const auto measures = [&](const std::string& name) {
+    return nlohmann::json::parse(text_of(path(name) + "/similarity.json"))["measures"];
+  };
+  EXPECT_EQ(measures("half"), measures("whole"));
+}
+
+TEST_F(ConcordStitch, WrongUsage) {
+  const std::string a = path("a-train"), b = path("b-train");
+  const Words pair = {"--features-a", a, "--features-b", b, "--measures", "stitch"};
+  const auto with = [&](const Words& more) {
+    Words words = pair;
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words);
+  };
+  expect_failure(with({"--output-dir", path("o")}), 2, {"--weights-b"});
+  expect_failure(with({"--weights-b", weights()}), 2, {"--output-dir"});
+  expect_failure(with({"--weights-b", weights(), "--output-dir", path("o"), "--val-features-a", a}),
+                 2, {"--val-features-b"});
+  expect_failure(run({"--features", a, b, "--measures", "stitch"}), 2, {"one pair"});
+  expect_failure(run({"--features", a, b, "--measures", "cka", "--epochs", "3"}), 2,
+                 {"--epochs", "needs --measures stitch"});
+  const std::string bare = store("bare", {48, 3, 2, 2}, 1);
+  expect_failure(run({"--features-a", bare, "--features-b", b, "--measures", "stitch",
+                      "--weights-b", weights(), "--output-dir", path("o")}),
+                 1, {"bare.safetensors", "no labels"});
+  // Features of another layer than B's rest goes on from.
+  expect_failure(with({"--weights-b", weights(), "--output-dir", path("o"), "--layer-b", "layer1"}),
+                 1, {"after layer1 does not take features 48x256x2x2", "--layer-b"});
+  EXPECT_FALSE(fs::exists(path("o")));
 }
 
 }  // namespace

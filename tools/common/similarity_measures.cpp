@@ -76,6 +76,20 @@ struct SimilarityMeter::Pair {
 
 namespace {
 
+// Into how many batches of equal size, but for one image, and of `batch_size` at most the images
+// go; of more where the estimate could not be made of such.
+std::int64_t batches_of(std::int64_t images, std::int64_t rows_per_image, std::int64_t batch_size,
+                        Hsic estimate) {
+  const std::int64_t least = similarity::least_samples(estimate);
+  const std::int64_t batch = std::min(batch_size, images);
+  check(batch * rows_per_image >= least,
+        "minibatch cka: batches of {} images have {} samples, {} are needed at least; give a "
+        "larger --batch-size or more images",
+        batch, batch * rows_per_image, least);
+  const std::int64_t fewest_images = (least + rows_per_image - 1) / rows_per_image;
+  return std::min((images + batch - 1) / batch, images / fewest_images);
+}
+
 std::string kernels_of(std::int64_t samples) {
   return fmt::format("kernels of {0} x {0} samples", samples);
 }
@@ -105,12 +119,16 @@ Matrix all_rows(const FeatureRows& rows, Size2d size) {
   return result;
 }
 
+// Of an image while two blocks of rows with it are read and multiplied.
+double block_bytes_an_image(const FeatureRows& rows) {
+  return 2 * kBytesOfReading * static_cast<double>(rows.values());
+}
+
 // The centred linear kernel in blocks that `bytes` have room for.
 Matrix kernel_of(const FeatureRows& rows, Size2d size, double bytes) {
   const std::int64_t each = rows.rows_per_image(size);
-  const double row_bytes = 2 * kBytesOfReading * static_cast<double>(rows.values());
-  const auto images =
-      std::clamp<std::int64_t>(static_cast<std::int64_t>(bytes / row_bytes), 1, rows.images());
+  const auto images = std::clamp<std::int64_t>(
+      static_cast<std::int64_t>(bytes / block_bytes_an_image(rows)), 1, rows.images());
   return similarity::blocked_linear_kernel(rows.images() * each, images * each,
                                            [&](std::int64_t begin, std::int64_t end) {
                                              return rows.read(begin / each, end / each, size);
@@ -119,16 +137,25 @@ Matrix kernel_of(const FeatureRows& rows, Size2d size, double bytes) {
 
 }  // namespace
 
+double SimilarityMeter::room_for_blocks(const Pair& pair) const {
+  const auto n = static_cast<double>(pair.samples());
+  const double whole = static_cast<double>(pair.a.images()) *
+                       std::max(block_bytes_an_image(pair.a), block_bytes_an_image(pair.b));
+  return std::clamp(options_.memory_mib * kMebibyte - 8 * 2 * n * n, 0.0, whole);
+}
+
 void SimilarityMeter::check_memory(const std::string& measure, double bytes,
                                    const std::string& what) {
-  const bool has_batches = measure.find("cka") != std::string::npos;
+  const bool has_batches = measure.ends_with("cka");
   check(bytes <= options_.memory_mib * kMebibyte,
         "{}: needs {} to hold {}, more than --memory {:g} MiB; use --rows mean, fewer --images, "
         "{}or more --memory",
         measure, mebibytes(bytes), what, options_.memory_mib,
         has_batches ? "cka-debiased-minibatch, " : "");
-  if (bytes > 64 * kMebibyte && noted_.insert(measure).second)
-    note("{}: takes up to {} for {}", measure, mebibytes(bytes), what);
+  double& noted = noted_[measure];
+  if (bytes <= std::max(64 * kMebibyte, 1.1 * noted)) return;
+  noted = bytes;
+  note("{}: takes up to {} for {}", measure, mebibytes(bytes), what);
 }
 
 bool SimilarityMeter::wants(const std::string& measure) const {
@@ -142,7 +169,7 @@ Outcomes SimilarityMeter::measure(const FeatureRows& a, const FeatureRows& b) {
   const Pair pair{
       a, b, {std::min(size_a.height, size_b.height), std::min(size_a.width, size_b.width)}};
   if (a.by_positions() && (size_a != pair.size || size_b != pair.size) &&
-      noted_.insert(a.path() + b.path()).second)
+      noted_.emplace(a.path() + " " + b.path(), 0).second)
     note("{} and {}: maps of {}x{} and {}x{} are compared at {}x{}", a.path(), b.path(),
          size_a.height, size_a.width, size_b.height, size_b.width, pair.size.height,
          pair.size.width);
@@ -160,51 +187,84 @@ Outcomes SimilarityMeter::measure(const FeatureRows& a, const FeatureRows& b) {
   return outcomes;
 }
 
-void SimilarityMeter::measure_second_moments(const Pair& pair, Found& found) {
-  const bool procrustes = wants("procrustes");
-  if (!wants("cka") && !wants("cka-debiased") && !procrustes) return;
+namespace {
+
+struct LinearResults {
   KernelSums sums;
-  double nuclear_norm = 0;
-  const std::vector<std::string> names = {"cka", "cka-debiased", "procrustes"};
-  unless_refused(names, found, [&] {
-    const auto n = static_cast<double>(pair.samples());
-    const auto d_a = static_cast<double>(pair.a.width());
-    const auto d_b = static_cast<double>(pair.b.width());
-    const std::int64_t piece = std::min(piece_of(pair.a), piece_of(pair.b));
-    const double moments =
-        8 * (d_a * d_a + d_b * d_b + (procrustes ? 4 : 1) * d_a * d_b) + 2 * pair.bytes_of(piece);
-    const double kernels = 8 * (procrustes ? 6 : 2) * n * n + 2 * pair.bytes_of(piece);
-    const char* what = procrustes ? "cka and procrustes" : "cka";
-    if (moments <= kernels) {
-      check_memory(what, moments, fmt::format("second moments of {} and {} features", d_a, d_b));
-      similarity::ColumnMeans means_a, means_b;
-      const auto each = [&](auto&& use) {
-        for_pieces(pair.a.images(), piece, [&](std::int64_t begin, std::int64_t end) {
-          use(pair.a.read(begin, end, pair.size), pair.b.read(begin, end, pair.size));
-        });
-      };
-      each([&](const Matrix& a, const Matrix& b) {
-        means_a.add(a);
-        means_b.add(b);
-      });
-      similarity::PairMoments pair_moments(means_a.means(), means_b.means());
-      each([&](const Matrix& a, const Matrix& b) { pair_moments.add(a, b); });
-      sums = pair_moments.kernel_sums();
-      if (procrustes) nuclear_norm = pair_moments.nuclear_norm();
-    } else {
-      check_memory(what, kernels, kernels_of(pair.samples()));
-      const double room = options_.memory_mib * kMebibyte - 8 * 2 * n * n;
-      const Matrix k = kernel_of(pair.a, pair.size, room);
-      const Matrix l = kernel_of(pair.b, pair.size, room);
-      sums = similarity::kernel_sums(k, l);
-      if (procrustes) nuclear_norm = similarity::nuclear_norm(k, l);
-    }
-    unless_refused({"cka"}, found, [&] { found["cka"].value = sums.hsic(Hsic::kBiased).cka(); });
+  double nuclear_norm = 0;  // where asked for
+};
+
+// In two passes over the stores.
+LinearResults by_moments(const FeatureRows& a, const FeatureRows& b, Size2d size,
+                         std::int64_t piece, bool with_nuclear_norm) {
+  similarity::ColumnMeans means_a, means_b;
+  const auto each = [&](auto&& use) {
+    for_pieces(a.images(), piece, [&](std::int64_t begin, std::int64_t end) {
+      use(a.read(begin, end, size), b.read(begin, end, size));
+    });
+  };
+  each([&](const Matrix& x, const Matrix& y) {
+    means_a.add(x);
+    means_b.add(y);
+  });
+  similarity::PairMoments moments(means_a.means(), means_b.means());
+  each([&](const Matrix& x, const Matrix& y) { moments.add(x, y); });
+  return {moments.kernel_sums(), with_nuclear_norm ? moments.nuclear_norm() : 0};
+}
+
+LinearResults by_kernels(const FeatureRows& a, const FeatureRows& b, Size2d size, double room,
+                         bool with_nuclear_norm) {
+  const Matrix k = kernel_of(a, size, room);
+  const Matrix l = kernel_of(b, size, room);
+  return {similarity::kernel_sums(k, l), with_nuclear_norm ? similarity::nuclear_norm(k, l) : 0};
+}
+
+}  // namespace
+
+void SimilarityMeter::measure_second_moments(const Pair& pair, Found& found) {
+  if (!wants("cka") && !wants("cka-debiased") && !wants("procrustes")) return;
+  const auto n = static_cast<double>(pair.samples());
+  const auto d_a = static_cast<double>(pair.a.width());
+  const auto d_b = static_cast<double>(pair.b.width());
+  const std::int64_t piece = std::min(piece_of(pair.a), piece_of(pair.b));
+  // Procrustes adds a singular value decomposition; by kernels also their square roots.
+  const auto bytes_of_moments = [&](bool procrustes) {
+    return 8 * (d_a * d_a + d_b * d_b + (procrustes ? 7 : 1) * d_a * d_b) +
+           2 * pair.bytes_of(piece);
+  };
+  const auto bytes_of_kernels = [&](bool procrustes) {
+    return 8 * (procrustes ? 12 : 2) * n * n + 2 * pair.bytes_of(1);
+  };
+  // By what cka needs, so that its bits do not depend on what else is asked for.
+  const bool by_second_moments = bytes_of_moments(false) <= bytes_of_kernels(false);
+  const auto needs = [&](bool procrustes) {
+    return by_second_moments
+               ? bytes_of_moments(procrustes)
+               : std::max(bytes_of_kernels(procrustes), 8 * 2 * n * n + room_for_blocks(pair));
+  };
+  const std::string what = by_second_moments
+                               ? fmt::format("second moments of {} and {} features", d_a, d_b)
+                               : kernels_of(pair.samples());
+  bool procrustes = wants("procrustes");
+  if (procrustes) {
+    unless_refused({"procrustes"}, found, [&] { check_memory("procrustes", needs(true), what); });
+    procrustes = found["procrustes"].note.empty();
+  }
+  if (!wants("cka") && !wants("cka-debiased") && !procrustes) return;
+  unless_refused({"cka", "cka-debiased", "procrustes"}, found, [&] {
+    if (!procrustes) check_memory("cka", needs(false), what);
+    const LinearResults linear =
+        by_second_moments
+            ? by_moments(pair.a, pair.b, pair.size, piece, procrustes)
+            : by_kernels(pair.a, pair.b, pair.size, room_for_blocks(pair), procrustes);
+    unless_refused({"cka"}, found,
+                   [&] { found["cka"].value = linear.sums.hsic(Hsic::kBiased).cka(); });
     unless_refused({"cka-debiased"}, found,
-                   [&] { found["cka-debiased"].value = sums.hsic(Hsic::kUnbiased).cka(); });
+                   [&] { found["cka-debiased"].value = linear.sums.hsic(Hsic::kUnbiased).cka(); });
     if (!procrustes) return;
     unless_refused({"procrustes"}, found, [&] {
-      const similarity::Procrustes result = similarity::procrustes(sums, nuclear_norm);
+      const similarity::Procrustes result =
+          similarity::procrustes(linear.sums, linear.nuclear_norm);
       found["procrustes"] = {result.similarity, fmt::format("distance {:.6g}", result.distance)};
     });
   });
@@ -216,27 +276,26 @@ void SimilarityMeter::measure_batches(const Pair& pair, Found& found) {
   for (const auto& [name, estimate] : kinds) {
     if (!wants(name)) continue;
     unless_refused({name}, found, [&] {
-      const std::int64_t each = pair.a.rows_per_image(pair.size);
       const std::int64_t images = pair.a.images();
-      const std::int64_t batch = std::min(options_.batch_size, images);
-      const auto samples = static_cast<double>(batch * each);
-      check_memory("minibatch cka", 1.4 * pair.bytes_of(batch) + 8 * 2 * samples * samples,
-                   fmt::format("batches of {} images", batch));
+      const std::int64_t batches =
+          batches_of(images, pair.a.rows_per_image(pair.size), options_.batch_size, estimate);
+      const std::int64_t most = (images + batches - 1) / batches;
+      const auto samples = static_cast<double>(most * pair.a.rows_per_image(pair.size));
+      check_memory("minibatch cka", 1.4 * pair.bytes_of(most) + 8 * 2 * samples * samples,
+                   fmt::format("batches of {} images", most));
       similarity::MinibatchCka cka(estimate);
       const std::vector<std::int64_t> order = shuffled_order(images, options_.seed, 0);
-      std::int64_t left_out = 0;
-      // A last batch that is smaller would weigh as much as the others.
-      for_pieces(images, batch, [&](std::int64_t begin, std::int64_t end) {
-        if (end - begin < batch) {
-          left_out = end - begin;
-          return;
-        }
-        const auto chosen = std::span(order).subspan(static_cast<std::size_t>(begin),
-                                                     static_cast<std::size_t>(end - begin));
+      for (std::int64_t i = 0; i < batches; ++i) {
+        const auto begin = static_cast<std::size_t>(images * i / batches);
+        const auto end = static_cast<std::size_t>(images * (i + 1) / batches);
+        const auto chosen = std::span(order).subspan(begin, end - begin);
         cka.add(pair.a.gather(chosen, pair.size), pair.b.gather(chosen, pair.size));
-      });
-      found[name] = {cka.result(), fmt::format("{} batches of {} images", cka.batches(), batch)};
-      if (left_out > 0) found[name].note += fmt::format(", {} left out", left_out);
+      }
+      const std::int64_t least = images / batches;
+      found[name] = {cka.result(), fmt::format("batches of {} images: {}",
+                                               least == most ? fmt::format("{}", most)
+                                                             : fmt::format("{} or {}", least, most),
+                                               batches)};
     });
   }
 }
@@ -248,9 +307,9 @@ void SimilarityMeter::measure_rbf(const Pair& pair, Found& found) {
   unless_refused({kinds[0].first, kinds[1].first}, found, [&] {
     const auto n = static_cast<double>(pair.samples());
     // Two kernels, and of one of them the distances and their copy for the median.
-    const double kernels = 8 * 4 * n * n;
-    check_memory("rbf-cka", kernels + pair.bytes_of(1), kernels_of(pair.samples()));
-    const double room = options_.memory_mib * kMebibyte - 8 * 2 * n * n;
+    const double kernels = 8 * 4 * n * n + 2 * pair.bytes_of(1);
+    const double room = room_for_blocks(pair);
+    check_memory("rbf-cka", std::max(kernels, 8 * 2 * n * n + room), kernels_of(pair.samples()));
     const auto kernel = [&](const FeatureRows& rows, const char* what) {
       return similarity::centred_kernel(
           similarity::rbf_kernel(kernel_of(rows, pair.size, room), options_.bandwidth, what));

@@ -3,7 +3,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,6 +55,8 @@ class SimilarityMeter {
   void measure_correlations(const Pair& pair, Found& found);
   const similarity::PrincipalBasis& basis(const FeatureRows& rows, Size2d size,
                                           const FeatureRows* keep, Size2d keep_size);
+  // Bytes for blocks of rows beside two kernels: what the memory leaves, or all rows of a store.
+  double room_for_blocks(const Pair& pair) const;
   // Throws where `measure` would take more than the memory, to hold `what`; notes what is much.
   void check_memory(const std::string& measure, double bytes, const std::string& what);
   bool wants(const std::string& measure) const;
@@ -64,7 +65,8 @@ class SimilarityMeter {
   SimilarityOptions options_;
   // Of stores by path and map size: a matrix of stores asks for each again and again.
   std::map<std::string, similarity::PrincipalBasis> bases_;
-  std::set<std::string> noted_;
+  // What has been noted: of a measure the bytes, of two stores that their maps differ in size.
+  std::map<std::string, double> noted_;
 };
 
 }  // namespace concord::tool

@@ -27,7 +27,7 @@ void add_stitching_options(CommandLine& line, StitchingOptions& options) {
   line.option("--val-features-a", options.val_features_a, "stitch: A's features to validate on");
   line.option("--val-features-b", options.val_features_b, "stitch: B's, for its own accuracy");
   options.optimizer.optimizer = "adam";
-  options.optimizer.lr = 1e-3;
+  options.optimizer.lr = 0.01;
   options.optimizer.epochs = 20;
   add_optimizer_options(line, options.optimizer);
 }
@@ -119,6 +119,20 @@ Recognised recognised(Network& network, const std::string& layer, LabelledMaps& 
   return result;
 }
 
+// Throws unless the network goes on from the layer with maps of that shape.
+void check_fits(Network& network, const std::string& layer, const Shape& maps,
+                const std::string& weights, const std::string& features) {
+  const NoGradGuard no_gradients;
+  try {
+    network.from_features(Tensor::zeros(maps.with(0, 1), {.device = network.device()}), layer);
+  } catch (const Error& error) {
+    fail(
+        "stitch: the rest of {} after {} does not take features {} of {}: {}; give --layer-b and "
+        "--weights-b as the features were made with",
+        weights, layer, maps.to_string(), features, error.what());
+  }
+}
+
 class StitchTask : public TrainingTask {
  public:
   StitchTask(Conv2d& stitch, Network& rest, std::string layer, LabelledMaps& train,
@@ -207,6 +221,7 @@ Stitching stitch(const StitchingOptions& options, const std::string& features_a,
           trained.to_string(), shape.to_string());
   }
   // B's own accuracy comes first: it also shows at once whether these are B's features.
+  check_fits(rest, layer, shape_b, options.weights_b, features_b);
   const Recognised own = recognised(rest, layer, *measured_b, nullptr);
 
   random::Generator generator(run.seed);
