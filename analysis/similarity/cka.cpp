@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "analysis/similarity/pair_moments.h"
 #include "analysis/similarity/sample_rows.h"
 #include "kernels/error.h"
 
@@ -16,6 +17,18 @@ namespace {
 double unbiased(double n, double product, double diagonal, double trace_k, double trace_l) {
   return (product - n / (n - 2) * diagonal + trace_k * trace_l / ((n - 1) * (n - 2))) /
          (n * (n - 3));
+}
+
+// By the smaller of kernels and second moments.
+KernelSums batch_sums(const Matrix& a, const Matrix& b) {
+  if (a.rows() <= std::max(a.cols(), b.cols()))
+    return kernel_sums(linear_kernel(a), linear_kernel(b));
+  ColumnMeans means_a, means_b;
+  means_a.add(a);
+  means_b.add(b);
+  PairMoments moments(means_a.means(), means_b.means());
+  moments.add(a, b);
+  return moments.kernel_sums();
 }
 
 double median(std::vector<double> values) {
@@ -109,7 +122,7 @@ Matrix rbf_kernel(const Matrix& linear, double bandwidth, const char* what) {
 }
 
 void MinibatchCka::add(const Matrix& a, const Matrix& b) {
-  const HsicTerms terms = kernel_sums(linear_kernel(a), linear_kernel(b)).hsic(estimate_);
+  const HsicTerms terms = batch_sums(a, b).hsic(estimate_);
   sums_.ab += terms.ab;
   sums_.aa += terms.aa;
   sums_.bb += terms.bb;

@@ -186,6 +186,8 @@ TEST(SimilarityCka, FewSamplesAndUnequalOnes) {
   expect_error([&] { MinibatchCka(Hsic::kUnbiased).add(a, b); }, {"3 samples"});
   expect_error([&] { MinibatchCka(Hsic::kUnbiased).result(); }, {"no batch"});
   expect_error([&] { MinibatchCka(Hsic::kBiased).add(a, gaussian(4, 4, 1)); }, {"3x3", "4x4"});
+  expect_error([&] { MinibatchCka(Hsic::kBiased).add(gaussian(9, 4, 1), gaussian(8, 4, 1)); },
+               {"9x4", "8x4"});
   expect_error([&] { moments_of(a, gaussian(3, 4, 1)).add(a, gaussian(3, 5, 1)); }, {"3x5"});
   const double n = std::numeric_limits<double>::quiet_NaN();
   Matrix broken = gaussian(10, 4, 1);

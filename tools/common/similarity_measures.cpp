@@ -146,12 +146,13 @@ double SimilarityMeter::room_for_blocks(const Pair& pair) const {
 
 void SimilarityMeter::check_memory(const std::string& measure, double bytes,
                                    const std::string& what) {
-  const bool has_batches = measure.ends_with("cka");
+  const std::string instead = measure == "minibatch cka" ? "a smaller --batch-size, "
+                              : measure.ends_with("cka") ? "cka-debiased-minibatch, "
+                                                         : "";
   check(bytes <= options_.memory_mib * kMebibyte,
         "{}: needs {} to hold {}, more than --memory {:g} MiB; use --rows mean, fewer --images, "
         "{}or more --memory",
-        measure, mebibytes(bytes), what, options_.memory_mib,
-        has_batches ? "cka-debiased-minibatch, " : "");
+        measure, mebibytes(bytes), what, options_.memory_mib, instead);
   double& noted = noted_[measure];
   if (bytes <= std::max(64 * kMebibyte, 1.1 * noted)) return;
   noted = bytes;
@@ -281,7 +282,9 @@ void SimilarityMeter::measure_batches(const Pair& pair, Found& found) {
           batches_of(images, pair.a.rows_per_image(pair.size), options_.batch_size, estimate);
       const std::int64_t most = (images + batches - 1) / batches;
       const auto samples = static_cast<double>(most * pair.a.rows_per_image(pair.size));
-      check_memory("minibatch cka", 1.4 * pair.bytes_of(most) + 8 * 2 * samples * samples,
+      const auto width = static_cast<double>(std::max(pair.a.width(), pair.b.width()));
+      const double products = 8 * 3 * std::min(samples, width) * std::min(samples, width);
+      check_memory("minibatch cka", 1.4 * pair.bytes_of(most) + products,
                    fmt::format("batches of {} images", most));
       similarity::MinibatchCka cka(estimate);
       const std::vector<std::int64_t> order = shuffled_order(images, options_.seed, 0);
