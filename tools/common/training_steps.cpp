@@ -122,6 +122,17 @@ ClassifierStep::ClassifierStep(Network& network, bool graphs)
         return std::vector<Tensor>{run_classifier(network, inputs[0], inputs[1])};
       }) {}
 
+ClassifierStep::ClassifierStep(Network& network, bool graphs, std::function<void()> before,
+                               std::function<void()> after)
+    : step_(network.device(), graphs,
+            [&network, before = std::move(before),
+             after = std::move(after)](const std::vector<Tensor>& inputs) {
+              if (before) before();
+              const Tensor results = run_classifier(network, inputs[0], inputs[1]);
+              after();
+              return std::vector<Tensor>{results};
+            }) {}
+
 Step ClassifierStep::run(const Batch& batch) {
   const bool multi_label = batch.targets.defined();
   const Tensor& truth = multi_label ? batch.targets : batch.device_labels;
