@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "engine/checkpoint.h"
+#include "analysis/compression/compact_file.h"
 #include "tests/tools/small_data.h"
 
 namespace concord::test {
@@ -196,13 +196,18 @@ TEST_F(ConcordCompress, RefusesADamagedCompactFile) {
   refuses(good.substr(0, good.size() / 2), {file});
   refuses("", {file});
   refuses(text_of(weights()), {file, "no compact file"});
-  // A classifier of another number of classes than its tensors are for.
-  bytes = good;
-  for (auto at = bytes.find("\\\"classes\\\\\\\":3"); at != std::string::npos;) {
-    bytes[at + 14] = '4';
-    break;
-  }
-  refuses(bytes == good ? std::string("x") : bytes, {file});
+
+  // Whole, but not of the network that it names: found before there is room made for its tensors.
+  const auto refuses_network = [&](const std::string& configuration, const Words& parts) {
+    const fs::path checkpoint = folder_ / "odd.safetensors";
+    write_safetensors(checkpoint, {{"fc.weight", Tensor::zeros({3, 500})}},
+                      {{"configuration", configuration}});
+    write_compact(file, SafetensorsFile(checkpoint), {});
+    refuses(text_of(file), parts);
+  };
+  refuses_network("{}", {file, "does not say of which architecture"});
+  refuses_network(R"({"arch":"resnet17","classes":3})", {"resnet17"});
+  refuses_network(R"({"arch":"resnet18","classes":3})", {file, "no tensor conv1.weight"});
 }
 
 // One run that is stopped in the first training and killed in the second.
@@ -333,7 +338,7 @@ TEST_F(ConcordCompress, WithoutTrainingTheCodebooksAndWithoutValidation) {
   const auto json = nlohmann::json::parse(text_of(out_ + "/compress.json"));
   EXPECT_EQ(json["stages"].back()["stage"], "shared");
   EXPECT_EQ(json["stages"].back()["images"], 24);
-  EXPECT_EQ(json["split"], "train");
+  EXPECT_EQ(json["split"], "all");
 }
 
 TEST_F(ConcordCompress, ExitsWithTwoOnWrongUsage) {
