@@ -1,5 +1,6 @@
 #pragma once
-// The two halves of an iteration of Lloyd's k-means on numbers, for weights that share values.
+// The two halves of an iteration of Lloyd's k-means on numbers, for weights that share values, and
+// the values that they share.
 // Source: Han, Mao, Dally, "Deep Compression", ICLR 2016, section 3.
 
 #include <cstdint>
@@ -54,6 +55,12 @@ inline Kernel<void(ConstView values, ConstView centroids, View indices)> assign_
 // the CPU; CUDA, which would have to wait for the device to know, makes the first sum NaN.
 inline Kernel<void(ConstView values, ConstView indices, View sums, View counts)> centroid_sums{
     "centroid_sums"};
+
+// values[i] = centroids[indices[i]]: centroids [K] and values [count] float32 or float64 both,
+// indices int64 [count], 1 <= K <= kMostCentroids, the bits unchanged. An index outside [0, K) is
+// an error on the CPU; CUDA, which would have to wait for the device to know, writes a NaN for it.
+inline Kernel<void(ConstView centroids, ConstView indices, View values)> values_of_centroids{
+    "values_of_centroids"};
 
 // Throw unless the operands are as the kernels want them; for the definitions.
 inline void check_assignment(const char* kernel, const ConstView& values,

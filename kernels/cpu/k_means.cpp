@@ -71,9 +71,29 @@ void centroid_sums_cpu(ConstView values, ConstView indices, View sums, View coun
   }
 }
 
+void values_of_centroids_cpu(ConstView centroids, ConstView indices, View values) {
+  check_assignment("values_of_centroids", values, indices);
+  check_centroids("values_of_centroids", centroids, values.dtype);
+  with_float(values, "values_of_centroids", [&]<class T>(T) {
+    const T* table = centroids.as<T>();
+    const std::int64_t k = centroids.numel();
+    const auto* index = indices.as<std::int64_t>();
+    T* to = values.as<T>();
+    parallel_for(values.numel(), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        check(0 <= index[i] && index[i] < k,
+              "values_of_centroids: index {} of value {} is outside [0, {}), the centroids",
+              index[i], i, k);
+        to[i] = table[index[i]];
+      }
+    });
+  });
+}
+
 const Registration registrations[] = {
     {assign_to_centroids, DeviceType::kCpu, assign_to_centroids_cpu},
     {centroid_sums, DeviceType::kCpu, centroid_sums_cpu},
+    {values_of_centroids, DeviceType::kCpu, values_of_centroids_cpu},
 };
 
 }  // namespace

@@ -153,9 +153,32 @@ void centroid_sums_cuda(ConstView values, ConstView indices, View sums, View cou
                  WriteSums{sums.as<double>(), counts.as<std::int64_t>()});
 }
 
+// The table lies in the caches, as small as it is beside the indices.
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    values_of_centroids_kernel(const T* centroids, std::int64_t centroid_count,
+                               const std::int64_t* indices, std::int64_t count, T* values) {
+  for (std::int64_t i = first_item(); i < count; i += item_stride()) {
+    const std::int64_t index = indices[i];
+    values[i] = 0 <= index && index < centroid_count ? centroids[index] : static_cast<T>(kNaN);
+  }
+}
+
+void values_of_centroids_cuda(ConstView centroids, ConstView indices, View values) {
+  kernels::check_assignment("values_of_centroids", values, indices);
+  kernels::check_centroids("values_of_centroids", centroids, values.dtype);
+  const std::int64_t count = values.numel();
+  if (count == 0) return;
+  kernels::with_float(values, "values_of_centroids", [&]<class T>(T) {
+    launch(values_of_centroids_kernel<T>, strided_shape(count, kThreads, 132 * 8),
+           centroids.as<T>(), centroids.numel(), indices.as<std::int64_t>(), count, values.as<T>());
+  });
+}
+
 const kernels::Registration registrations[] = {
     {kernels::assign_to_centroids, DeviceType::kCuda, assign_to_centroids_cuda},
     {kernels::centroid_sums, DeviceType::kCuda, centroid_sums_cuda},
+    {kernels::values_of_centroids, DeviceType::kCuda, values_of_centroids_cuda},
 };
 
 }  // namespace

@@ -193,6 +193,43 @@ TEST_P(KMeans, SumsRepeat) {
   in_every_order([&] { EXPECT_TRUE(sum(values, indices, 7) == first); });
 }
 
+std::vector<double> look_up(const Tensor& centroids, const Tensor& indices) {
+  Tensor values =
+      Tensor::full(indices.shape(), 7, {.dtype = centroids.dtype(), .device = centroids.device()});
+  kernels::values_of_centroids(centroids.device(), centroids.view(), indices.view(), values.view());
+  return values.to_vector<double>();
+}
+
+TEST_P(KMeans, Values) {
+  in_every_order([&] {
+    for (const DType dtype : kDTypes)
+      for (const std::int64_t count : {1, 33, 1025})
+        for (const std::int64_t k : {1, 31}) {
+          const Tensor centroids = random_tensor({k}, 6).to(dtype);
+          const auto table = centroids.to_vector<double>();
+          const auto indices = skewed_indices(count, k);
+          std::vector<double> expected;
+          for (const std::int64_t index : indices)
+            expected.push_back(table[static_cast<std::size_t>(index)]);
+          for (const std::int64_t offset : {0, 1})
+            ASSERT_EQ(look_up(test::unaligned_on(device(), centroids, offset),
+                              test::unaligned_on(device(), Tensor::of({count}, indices), offset)),
+                      expected)
+                << count << " " << name_of(dtype) << " of " << k << ", offset " << offset;
+        }
+  });
+}
+
+TEST_P(KMeans, ValuesOfManyAndNone) {
+  const Tensor centroids = random_tensor({kernels::kMostCentroids}, 6);
+  const auto table = centroids.to_vector<double>();
+  const std::vector<std::int64_t> indices = {kernels::kMostCentroids - 1, 0, 40'000};
+  EXPECT_EQ(look_up(centroids.to(device()), Tensor::of({3}, indices).to(device())),
+            (std::vector<double>{table.back(), table.front(), table[40'000]}));
+  EXPECT_TRUE(
+      look_up(centroids.to(device()), Tensor::zeros({0}, {DType::kInt64, device()})).empty());
+}
+
 TEST_P(KMeans, Nothing) {
   const Tensor values = Tensor::zeros({0}, {.device = device()});
   const Tensor indices = Tensor::zeros({0}, {DType::kInt64, device()});
@@ -214,6 +251,14 @@ TEST_P(KMeans, Errors) {
       {"assign_to_centroids", "float64 2"});
   test::expect_error([&] { sum(values, indices.rows(0, 3), 3); }, {"centroid_sums", "int64 3"});
   test::expect_error([&] { sum(indices, indices, 3); }, {"centroid_sums", "int64"});
+  test::expect_error([&] { look_up(Tensor::zeros({0}, {.device = device()}), indices); },
+                     {"values_of_centroids", "1 to 65536"});
+  const Tensor two = Tensor::of<float>({2}, {1, 2}).to(device());
+  if (device().type == DeviceType::kCpu)
+    test::expect_error([&] { look_up(two, indices); },
+                       {"values_of_centroids", "index 2 of value 2", "[0, 2)"});
+  else
+    EXPECT_TRUE(std::isnan(look_up(two, indices)[2]));
   if (device().type == DeviceType::kCpu)
     test::expect_error([&] { sum(values, indices, 2); }, {"index 2 of value 2", "[0, 2)"});
   else

@@ -34,6 +34,16 @@ void add_k_means(CaseList& list, std::int64_t count, std::int64_t centroids, con
                 },
                 2 * static_cast<double>(count), bytes_of({values, indices, sums, counts})};
   });
+  list.add(kernels::values_of_centroids, text, used_by, [s, count, centroids] {
+    const Tensor table = random_tensor(s, {centroids});
+    const Tensor indices = random_labels(s, count, centroids);
+    Tensor values = empty_tensor(s, {count}, MemoryFormat::kPlain, DType::kFloat32);
+    return Work{[table, indices, values]() mutable {
+                  kernels::values_of_centroids(values.device(), table.view(), indices.view(),
+                                               values.view());
+                },
+                0, bytes_of({table, indices, values})};
+  });
 }
 
 }  // namespace

@@ -72,17 +72,6 @@ std::string with_resume(const std::string& command) {
   return text + " --resume";
 }
 
-void check_same_settings(const Json& before, const Json& now, const std::string& file) {
-  for (const auto& [name, value] : now.items()) {
-    if (!before.contains(name)) continue;  // a checkpoint from before the setting was known
-    const Json& old = before[name];
-    check(old == value,
-          "--resume: {} was {} when {} was written and is {} now, which would change the result; "
-          "give it as before, or start anew in another folder",
-          name, old.dump(), file, value.dump());
-  }
-}
-
 std::string describe(const Values& values) {
   std::string text;
   for (const auto& [name, value] : values) {
@@ -285,6 +274,17 @@ class Loop {
 };
 
 }  // namespace
+
+void check_same_settings(const Json& before, const Json& now, const std::string& file) {
+  for (const auto& [name, value] : now.items()) {
+    if (!before.contains(name)) continue;  // a checkpoint from before the setting was known
+    const Json& old = before[name];
+    check(old == value,
+          "--resume: {} was {} when {} was written and is {} now, which would change the result; "
+          "give it as before, or start anew in another folder",
+          name, old.dump(), file, value.dump());
+  }
+}
 
 double value_of(const Values& values, const std::string& name) {
   for (const auto& [key, value] : values)

@@ -63,6 +63,11 @@ struct TrainingSetup {
   random::Generator* generator = nullptr;
 };
 
+// Throws unless the settings that `file` was written with are those of now, naming the first option
+// that is not: for --resume. Settings that only one of the two has are passed over.
+void check_same_settings(const nlohmann::ordered_json& before, const nlohmann::ordered_json& now,
+                         const std::string& file);
+
 // Trains from the beginning, or from the directory's checkpoint, to the last epoch. Throws
 // Interrupted after a checkpoint when a signal came, and Error when the loss is not finite (naming
 // the first parameter or layer), when the files cannot be written, or when a resumed run's settings

@@ -188,6 +188,17 @@ ClassifierStep::ClassifierStep(Network& network, const Teaching& teaching, bool 
 
 void ClassifierStep::set_lambda(double lambda) { lambda_.fill(lambda); }
 
+ClassifierStep::ClassifierStep(Network& network, bool graphs, std::function<void()> before,
+                               std::function<void()> after)
+    : step_(network.device(), graphs,
+            [&network, before = std::move(before),
+             after = std::move(after)](const std::vector<Tensor>& inputs) {
+              if (before) before();
+              const Tensor results = run_classifier(network, inputs[0], inputs[1]);
+              after();
+              return std::vector<Tensor>{results};
+            }) {}
+
 Step ClassifierStep::run(const Batch& batch) {
   const bool multi_label = batch.targets.defined();
   std::vector<Tensor> inputs = {batch.images, multi_label ? batch.targets : batch.device_labels};

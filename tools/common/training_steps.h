@@ -3,6 +3,7 @@
 // concord-bench measures. Each has a part for the device, which never waits for it and may be
 // captured as a graph (engine/graphed_step.h), and one for the host, which waits once.
 
+#include <functional>
 #include <vector>
 
 #include "data/loader.h"
@@ -69,6 +70,10 @@ class ClassifierStep {
   void update(Optimizer& optimizer, double learning_rate) {
     step_.update(optimizer, learning_rate);
   }
+  // With work of the device before and after each forward and backward pass, in its graph: what a
+  // constraint on the parameters needs. `before` may be empty.
+  ClassifierStep(Network& network, bool graphs, std::function<void()> before,
+                 std::function<void()> after);
 
  private:
   Network* teacher_ = nullptr;  // null: the truth alone teaches
