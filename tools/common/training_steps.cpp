@@ -47,7 +47,7 @@ class Unpacked {
 
 }  // namespace
 
-Tensor run_classifier(Network& network, const Tensor& images, const Tensor& given) {
+Tensor run_classifier(Module& network, const Tensor& images, const Tensor& given) {
   const Tensor truth = given.to(network.device());  // first, for it waits where they are the host's
   const bool multi_label = truth.dtype() != DType::kInt64;
   const Tensor logits = network(images);
@@ -117,7 +117,7 @@ Step read_trans_net(const Tensor& results) {
   return step;
 }
 
-ClassifierStep::ClassifierStep(Network& network, bool graphs)
+ClassifierStep::ClassifierStep(Module& network, bool graphs)
     : step_(network.device(), graphs, [&network](const std::vector<Tensor>& inputs) {
         return std::vector<Tensor>{run_classifier(network, inputs[0], inputs[1])};
       }) {}

@@ -19,7 +19,7 @@ namespace concord::tool {
 // cross-entropy on each logit. Returns bytes on the network's device: for labels the class that
 // scores highest for each image, the labels, the loss; for targets the logits, the targets, the
 // loss.
-Tensor run_classifier(Network& network, const Tensor& images, const Tensor& truth);
+Tensor run_classifier(Module& network, const Tensor& images, const Tensor& truth);
 // What it returned for labels, read. The means: loss, top1.
 Step read_classifier(const Tensor& results);
 // What it returned for targets of M `labels` an image. The means: loss, accuracy (the share of
@@ -38,7 +38,8 @@ Step read_trans_net(const Tensor& results);
 // The steps of a training, in graphs of the device where `graphs`; an update follows each.
 class ClassifierStep {
  public:
-  ClassifierStep(Network& network, bool graphs);
+  // `network` gives logits of Batch::images.
+  ClassifierStep(Module& network, bool graphs);
   Step run(const Batch& batch);
   void update(Optimizer& optimizer, double learning_rate) {
     step_.update(optimizer, learning_rate);
