@@ -58,4 +58,39 @@ Halves split_halves(const ImageSet& set, int percent) {
   return halves;
 }
 
+void keep_samples(ImageSet& set, const std::vector<std::int64_t>& indices) {
+  const std::size_t labels = set.multi_labels.empty() ? 0 : set.classes.size();
+  std::vector<ImageSample> samples;
+  std::vector<std::uint8_t> multi_labels;
+  for (const std::int64_t index : indices) {
+    const auto i = static_cast<std::size_t>(index);
+    check(index >= 0 && i < set.samples.size(), "{}: no sample {} among {}", set.root.string(),
+          index, set.samples.size());
+    samples.push_back(set.samples[i]);
+    const auto row = set.multi_labels.begin() + static_cast<std::ptrdiff_t>(i * labels);
+    multi_labels.insert(multi_labels.end(), row, row + static_cast<std::ptrdiff_t>(labels));
+  }
+  set.samples = std::move(samples);
+  set.multi_labels = std::move(multi_labels);
+}
+
+void keep_group(ImageSet& set, const std::string& name) {
+  std::string known;
+  for (const ClassGroup& group : set.groups) known += (known.empty() ? "" : ", ") + group.name;
+  const auto found = std::find_if(set.groups.begin(), set.groups.end(),
+                                  [&](const ClassGroup& group) { return group.name == name; });
+  check(found != set.groups.end(), "{}: has no group of classes {}; it has {}", set.root.string(),
+        name, known.empty() ? "none" : known);
+  const ClassGroup group = *found;
+  const auto inside = [&](std::int64_t label) {
+    return label >= group.first && label < group.first + group.count;
+  };
+  std::erase_if(set.samples, [&](const ImageSample& sample) { return !inside(sample.label); });
+  check(!set.samples.empty(), "{}: no image is of the group {}", set.root.string(), name);
+  for (ImageSample& sample : set.samples) sample.label -= group.first;
+  const auto first = set.classes.begin() + static_cast<std::ptrdiff_t>(group.first);
+  set.classes = std::vector<std::string>(first, first + static_cast<std::ptrdiff_t>(group.count));
+  set.groups.clear();
+}
+
 }  // namespace concord

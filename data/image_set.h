@@ -67,4 +67,10 @@ struct Halves {
 };
 Halves split_halves(const ImageSet& set, int percent = 50);
 
+// Leaves the samples with these indices, in this order.
+void keep_samples(ImageSet& set, const std::vector<std::int64_t>& indices);
+// Leaves the classes of one of the groups, numbered from 0, with their samples. Throws Error naming
+// the groups when `name` is none of them, and when the group has no sample.
+void keep_group(ImageSet& set, const std::string& name);
+
 }  // namespace concord

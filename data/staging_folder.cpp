@@ -40,6 +40,12 @@ bool is_own(const fs::path& folder) {
 
 }  // namespace
 
+std::filesystem::path StagingFolder::left_behind(const std::filesystem::path& target) {
+  std::error_code error;
+  const std::filesystem::path staging = sibling(absolute_target(target), "partial");
+  return std::filesystem::exists(staging, error) ? staging : std::filesystem::path();
+}
+
 void StagingFolder::check_target(const fs::path& given, bool replace) {
   const fs::path target = absolute_target(given);
   std::error_code error;

@@ -36,6 +36,10 @@ class StagingFolder {
   // work that would be in vain.
   static void check_target(const std::filesystem::path& target, bool replace);
 
+  // The hidden folder in which an unfinished run with a record has left what it had done for this
+  // target; empty where there is none.
+  static std::filesystem::path left_behind(const std::filesystem::path& target);
+
   // Where to write meanwhile.
   std::filesystem::path path() const { return staging_ / "files"; }
   // A list of what is done, for the next run; it does not become part of the target.

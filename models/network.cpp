@@ -90,6 +90,15 @@ Network::Place Network::find(const std::string& layer) {
   fail("{}: no layer {}; near it are {}", arch_, layer, nearest_names(layer, layers(), 6));
 }
 
+Network::Place Network::find_continuable(const std::string& layer) {
+  const Place place = find(layer);
+  check(place.inside == nullptr,
+        "{}: layer {} lies inside the residual block {}, whose rest needs more than its output; "
+        "take the block's own",
+        arch_, layer, step_names_[place.step]);
+  return place;
+}
+
 std::size_t Network::first_step(const std::string& layer) const {
   for (std::size_t i = 0; i < step_names_.size(); ++i)
     if (step_names_[i] == layer || step_names_[i].starts_with(layer + ".")) return i;
@@ -108,9 +117,16 @@ std::vector<std::string> Network::steps_from(const std::string& layer) const {
 }
 
 std::int64_t Network::freeze_before(const std::string& layer) {
-  const std::size_t first = first_step(layer);
+  return freeze_steps(first_step(layer));
+}
+
+std::int64_t Network::freeze_through(const std::string& layer) {
+  return freeze_steps(find_continuable(layer).step + 1);
+}
+
+std::int64_t Network::freeze_steps(std::size_t end) {
   std::int64_t frozen = 0;
-  for (std::size_t i = 0; i < first; ++i)
+  for (std::size_t i = 0; i < end; ++i)
     for (auto& [name, parameter] : steps_[i]->named_parameters()) {
       Tensor(parameter).set_requires_grad(false);
       ++frozen;
@@ -177,11 +193,7 @@ Tensor Network::features(const Tensor& images, const std::string& layer) {
 }
 
 Tensor Network::from_features(const Tensor& h, const std::string& layer) {
-  const Place place = find(layer);
-  check(place.inside == nullptr,
-        "{}: layer {} lies inside the residual block {}, whose rest needs more than its output; "
-        "take the block's own",
-        arch_, layer, step_names_[place.step]);
+  const Place place = find_continuable(layer);
   Tensor x = in_network_precision(h.to(device()));
   if (place.before_relu) x = relu(x);
   if (place.step >= flat_from_ && x.shape().rank() > 2) x = flatten(x);

@@ -37,6 +37,9 @@ class Network : public Module {
   // Parameters before `layer` (steps_from) require no gradient from now on, so that an optimiser
   // made afterwards neither updates nor decays them. Returns how many tensors are frozen.
   std::int64_t freeze_before(const std::string& layer);
+  // The same for the parameters up to and including those of `layer`, which from_features() of that
+  // layer does not use. Throws where it does.
+  std::int64_t freeze_through(const std::string& layer);
 
   // Alias and what it stands for: {"conv4_3", "features.30"}, {"FC7", "classifier.3"},
   // {"layer3", "layer3.5 before its ReLU"}.
@@ -68,7 +71,11 @@ class Network : public Module {
     const Module* inside = nullptr;  // a module within the step; null: the step itself
   };
   Place find(const std::string& layer);
+  // As find(); throws for a layer that lies inside a residual block.
+  Place find_continuable(const std::string& layer);
   std::size_t first_step(const std::string& layer) const;
+  // Of the steps [0, end): see freeze_before().
+  std::int64_t freeze_steps(std::size_t end);
   // Steps [begin, end). `image` is the shape of the images, for messages; null where unknown.
   Tensor run(Tensor x, std::size_t begin, std::size_t end, const Shape* image);
   void check_window(std::size_t step, const Shape& maps, const Shape* image) const;

@@ -153,4 +153,45 @@ Orders TransNet::disentangle(const Tensor& given) {
   return result;
 }
 
+Tensor TransNet::sum_of_orders(const Tensor& given, const std::vector<std::int64_t>& orders) {
+  check_input(given);
+  const std::size_t last = linear_.size() - 1;
+  std::vector<bool> wanted(linear_.size());
+  check(!orders.empty(), "Trans-Net: the sum of no orders; name some of 0 to {}", last);
+  for (const std::int64_t order : orders) {
+    const auto index = static_cast<std::size_t>(order);
+    check(order >= 0 && index <= last, "Trans-Net: no order {} among {}, 0 to {}", order, last + 1,
+          last);
+    check(!wanted[index], "Trans-Net: order {} twice in a sum", order);
+    wanted[index] = true;
+  }
+  const NoGradGuard no_grad;
+  const Tensor x = normalized_input(given.to(device()), false);
+  if (orders.size() == 1 && wanted[0]) return (*linear_[last])(x);
+
+  // h is what forward() has there, for its masks. v takes the same way, but x enters it only at the
+  // convolutions of the wanted orders; until one of them is left out v is h.
+  const Tensor p = gates();
+  Tensor h = (*linear_[0])(x);
+  Tensor v;
+  bool same = wanted[last];
+  for (std::size_t i = 0; i < last; ++i) {
+    const bool enters = wanted[last - (i + 1)];
+    const std::int64_t row = static_cast<std::int64_t>(i);
+    const Tensor s = scale_of(h, row, false);
+    MaskedStage stage = masked_stage(x, h, s, gate(p, row));
+    Tensor into;
+    if (same && !enters)
+      into = frozen_stage(h, stage.mask, s, gate(p, row));
+    else if (v.defined())
+      into = frozen_stage(v, stage.mask, s, gate(p, row));
+    if (enters && !same) into = into.defined() ? add(into, x) : x;
+    same = same && enters;
+    h = {};
+    if (same || i + 1 < last) h = (*linear_[i + 1])(std::move(stage.y));
+    v = into.defined() ? (*linear_[i + 1])(std::move(into)) : Tensor();
+  }
+  return same ? h : v;
+}
+
 }  // namespace concord

@@ -56,6 +56,10 @@ class TransNet : public Module {
   // statistics, whatever the mode. In the dtype of x whatever the precision: orders that are
   // rounded would not add up to y.
   Orders disentangle(const Tensor& x);
+  // The sum of some of disentangle()'s orders, but for rounding; all of them give y. One replay for
+  // all and no more stages than they need: order 0 alone is one convolution. Throws unless `orders`
+  // are some of 0 .. K-1, each once.
+  Tensor sum_of_orders(const Tensor& x, const std::vector<std::int64_t>& orders);
 
  protected:
   // y of x [N,channels_in,H,W], computed in the precision that is chosen (engine/precision.h), in

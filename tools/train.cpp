@@ -107,6 +107,15 @@ nlohmann::ordered_json settings_of(const Options& options, const ImageSet& set) 
   return settings;
 }
 
+// Whether the checkpoint is of a training that kept the first layers: the original's name of the
+// architecture says it (saved_configuration), or Concord's settings.
+bool was_fine_tuned(const nlohmann::json& saved) {
+  const auto settings = saved.find("settings");
+  const bool set = settings != saved.end() && settings->is_object() &&
+                   settings->value("--finetune", nlohmann::json()) == true;
+  return set || saved.contains("fine_tuned");
+}
+
 // The network to train: that of --weights or --continue-from where given (their architecture is
 // then the default), else new.
 std::shared_ptr<Network> build(Options& options, const CommandLine& line,
@@ -122,6 +131,12 @@ std::shared_ptr<Network> build(Options& options, const CommandLine& line,
     if (options.arch.empty()) options.arch = saved.value("arch", "");
     if (!line.given("--image-size"))
       options.images.image_size = saved.value("image_size", options.images.image_size);
+    check_usage(
+        !continues || !was_fine_tuned(saved) || fine_tuning.on || options.arch.ends_with("_ft"),
+        "{}: was fine-tuned, with its first layers frozen; go on so with --finetune (and "
+        "the --train-from of its training), or train all of it from its weights with "
+        "--weights",
+        file);
   }
   check_usage(!options.arch.empty(), "--arch is required");
   fine_tuning.on = remove_fine_tuning_suffix(options.arch) || fine_tuning.on;

@@ -40,6 +40,39 @@ TEST(SplitHalves, CutsImagesOfSeveralLabelsAsOneList) {
   EXPECT_EQ(split_halves(set).second, (Indices{2, 3, 4}));
 }
 
+TEST(KeepSamples, LeavesTheseWithTheirLabels) {
+  ImageSet set;
+  set.classes = {"a", "b"};
+  for (int i = 0; i < 3; ++i) {
+    set.samples.push_back({.path = std::to_string(i), .label = -1});
+    set.multi_labels.insert(set.multi_labels.end(), {std::uint8_t(i == 1), std::uint8_t(i > 0)});
+  }
+  keep_samples(set, {2, 1});
+  ASSERT_EQ(set.samples.size(), 2U);
+  EXPECT_EQ(set.samples[0].path, "2");
+  EXPECT_EQ(set.samples[1].path, "1");
+  EXPECT_EQ(set.multi_labels, (std::vector<std::uint8_t>{0, 1, 1, 1}));
+  expect_error([&] { keep_samples(set, {2}); }, {"no sample 2 among 2"});
+}
+
+TEST(KeepGroup, LeavesItsClassesNumberedFromZero) {
+  ImageSet set;
+  set.classes = {"auk", "bee eater", "chow", "dhole"};
+  set.groups = {{"birds", 0, 2}, {"dogs", 2, 1}, {"foxes", 3, 1}};
+  for (const std::int64_t label : {0, 1, 2, 2, 0})
+    set.samples.push_back({.path = "x", .label = label});
+  ImageSet dogs = set;
+  keep_group(dogs, "dogs");
+  EXPECT_EQ(dogs.classes, (std::vector<std::string>{"chow"}));
+  ASSERT_EQ(dogs.samples.size(), 2U);
+  EXPECT_EQ(dogs.samples[0].label, 0);
+  EXPECT_TRUE(dogs.groups.empty());
+  expect_error([&] { keep_group(set, "cats"); },
+               {"no group of classes cats", "birds, dogs, foxes"});
+  expect_error([&] { keep_group(set, "foxes"); }, {"no image is of the group foxes"});
+  expect_error([&] { keep_group(dogs, "dogs"); }, {"it has none"});
+}
+
 TEST(LoadSample, CropsToTheBox) {
   const TempFolder folder;
   const Image whole = numbered_image(40, 30, 3);

@@ -179,6 +179,36 @@ TEST(Layers, GradientsReachTheFeaturesAndTheRestOnly) {
   net.zero_grad();
 }
 
+// What is left to train is what from_features() of that layer reaches.
+TEST(Layers, FreezingThroughALayerLeavesTheRestToTrain) {
+  struct Case {
+    const char* arch;
+    const char* layer;
+    std::vector<std::string> rest;  // prefixes of what is trained
+  };
+  const std::vector<Case> cases = {
+      {"resnet18", "layer3", {"layer4.", "fc."}},
+      {"resnet18", "layer3.0", {"layer3.1.", "layer4.", "fc."}},
+      {"resnet18", "fc", {}},
+      {"vgg11_bn", "conv5_1", {"features.23.", "features.25.", "features.26.", "classifier."}},
+      {"alexnet", "FC6", {"classifier.4.", "classifier.6."}}};
+  for (const Case& test : cases) {
+    const auto net = test::quick_network(test.arch, 5);
+    std::int64_t frozen = 0;
+    const std::int64_t reported = net->freeze_through(test.layer);
+    for (const auto& [name, tensor] : net->named_parameters()) {
+      const bool trained = std::any_of(test.rest.begin(), test.rest.end(), [&](const auto& prefix) {
+        return name.starts_with(prefix);
+      });
+      EXPECT_EQ(tensor.requires_grad(), trained) << test.arch << " " << test.layer << " " << name;
+      frozen += !trained;
+    }
+    EXPECT_EQ(reported, frozen) << test.arch << " " << test.layer;
+  }
+  expect_error([] { test::quick_network("resnet18", 5)->freeze_through("layer3.0.conv1"); },
+               {"layer3.0.conv1", "inside the residual block layer3.0"});
+}
+
 // Statistics that move tell which layers ran.
 TEST(Layers, NoLaterStepIsRun) {
   const auto net = test::quick_network("resnet18", 5);

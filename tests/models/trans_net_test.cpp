@@ -237,6 +237,33 @@ void check_orders(const Variant& variant) {
 }
 TEST_P(Orders1To5, OrdersAgreeWithPlainLoopsAndSumToY) { for_each_variant(check_orders); }
 
+// Every subset of the orders, by plain loops.
+void check_sums_of_orders(const Variant& variant) {
+  const auto net = make_net(variant);
+  const Tensor x = input_of(variant);
+  if (variant.options.stage_norm == StageNorm::kBatch) (*net)(x);  // takes the scales whole
+  const NaiveTransNet naive = naive_of(*net);
+  const auto pass = naive.run(maps_of(x));
+  const auto orders = static_cast<std::size_t>(variant.options.orders);
+  for (unsigned subset = 1; subset < 1U << orders; ++subset) {
+    std::vector<std::int64_t> chosen;
+    Values expected(pass.y.values.size());
+    for (std::size_t k = orders; k-- > 0;) {
+      if ((subset >> k & 1U) == 0) continue;
+      chosen.push_back(static_cast<std::int64_t>(k));
+      const Values order = naive.order(pass, k).values;
+      for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += order[i];
+    }
+    expect_near(net->sum_of_orders(x, chosen).to_vector<double>(), expected, 1e-5,
+                "subset " + std::to_string(subset));
+    if (chosen.size() == orders) {
+      EXPECT_EQ(net->sum_of_orders(x, chosen).to_vector<float>(),
+                net->disentangle(x).y.to_vector<float>());
+    }
+  }
+}
+TEST_P(Orders1To5, SumsOfOrdersAgreeWithPlainLoops) { for_each_variant(check_sums_of_orders); }
+
 // The running scales then differ from the batch's own; the sum holds with any frozen scale.
 void check_orders_of_other_data(const Variant& variant) {
   const auto net = make_net(variant);
@@ -403,6 +430,11 @@ TEST(TransNet, BadOptionsAndInputs) {
   expect_error([&] { make({.channels_in = 3}); }, {"3 input and 0 output channels"});
   expect_error([&] { (*make({}))(Tensor::zeros({2, 5, 3, 3})); }, {"2x5x3x3", "[N,4,H,W]"});
   expect_error([&] { make({})->disentangle(Tensor::zeros({2, 4})); }, {"2x4", "[N,4,H,W]"});
+  const Tensor x = Tensor::full({2, 4, 3, 3}, 1);
+  expect_error([&] { make({})->sum_of_orders(x, {}); }, {"no orders", "0 to 2"});
+  expect_error([&] { make({})->sum_of_orders(x, {0, 3}); }, {"no order 3", "0 to 2"});
+  expect_error([&] { make({})->sum_of_orders(x, {-1}); }, {"no order -1"});
+  expect_error([&] { make({})->sum_of_orders(x, {1, 0, 1}); }, {"order 1 twice"});
   expect_error(
       [&] {
         (*make({.input_norm = InputNorm::kInstanceNorm}))(Tensor::zeros({2, 4, 1, 1}));

@@ -192,6 +192,29 @@ TEST_F(FineTuning, ARunContinuesFromItsFileInEitherForm) {
               1, {"last.pth", "2 epochs", "--epochs"});
 }
 
+// Its optimiser's state is that of some layers only: going on needs to know which.
+TEST_F(FineTuning, AFineTunedNetworkIsGoneOnWithAsSuch) {
+  ASSERT_EQ(train({"--data", two(), "--weights", last(), "--finetune", "--output-dir", out_}).code,
+            0);
+  const WeightsFile own(out_ + "/last.safetensors");
+  std::vector<Named<Tensor>> tensors;
+  for (const std::string& name : own.names()) tensors.emplace_back(name, own.tensor(name));
+  auto metadata = own.metadata();
+  metadata["configuration"] = R"({"arch": "resnet18_ft", "classes": 2, "image_size": 32})";
+  const std::string named = (folder_ / "named.safetensors").string();
+  write_safetensors(named, tensors, metadata);
+  for (const std::string& file : {out_ + "/last.safetensors", named}) {
+    const Words words = {"--data",   two(), "--continue-from", file,
+                         "--epochs", "3",   "--output-dir",    (folder_ / "on").string()};
+    expect_told(train(words), 2, {file, "was fine-tuned", "--finetune", "--weights"});
+    EXPECT_FALSE(fs::exists(folder_ / "on"));
+    Words on = words;
+    on.insert(on.end(), {"--finetune", "--force"});
+    expect_told(train(on), 0, {"epoch 3 of 3"});
+    fs::remove_all(folder_ / "on");
+  }
+}
+
 TEST_F(FineTuning, ConvertsThereAndBack) {
   const auto convert = [&](const Words& words) {
     const ProgramResult run = run_program("concord-convert", words);

@@ -125,7 +125,9 @@ TEST(ConcordPreparePublished, AFullDiskKeepsWhatIsDone) {
   // The journal and the record are smaller than any image.
   const ProgramResult full = prepare_cub(
       folder / "cub", folder / "out", {"--no-crop", "--max-megapixels", "1"}, {.file_bytes = 6000});
-  expect_failure(full, 1, {"writing", "failed"});
+  expect_failure(full, 1,
+                 {"writing", "failed", "kept in " + (folder / ".out.partial").string(),
+                  "the same command goes on"});
   EXPECT_FALSE(fs::exists(folder / "out"));
   EXPECT_TRUE(fs::exists(folder / ".out.partial/record"));
   EXPECT_EQ(

@@ -14,7 +14,9 @@
 #include "tools/common/interrupt.h"
 #include "tools/common/non_finite.h"
 #include "tools/common/progress.h"
+#include "tools/common/run_directory.h"
 #include "tools/common/saved_configuration.h"
+#include "tools/common/terminal.h"
 
 namespace concord::tool {
 
@@ -38,6 +40,12 @@ SavedNetwork load_network(const std::string& weights, const std::string& arch) {
   if (classes == 0) classes = classes_in(weights);
   saved.class_names = configuration.value("class_names", std::vector<std::string>());
   saved.image_size = configuration.value("image_size", 0);
+  const nlohmann::json refined = configuration.value("refined", nlohmann::json::object());
+  if (refined.is_object() && refined.contains("layer") && refined.contains("sum"))
+    note(
+        "{}: the layers after {} were trained on {} of another network's features "
+        "(concord-refine); on its own it is not what was trained",
+        weights, text_of_json(refined["layer"]), text_of_json(refined["sum"]));
   saved.generator = std::make_shared<random::Generator>(0);
   {
     const UninitializedParameters loaded_next;
@@ -167,45 +175,57 @@ void divide(Accuracy& accuracy) {
 
 }  // namespace
 
+EvaluationSums::EvaluationSums(const ImageSet& set) : set_(set) {
+  sums_.multi_label = !set.multi_labels.empty();
+  for (const ClassGroup& group : set.groups) sums_.groups.push_back({.group = group.name});
+}
+
+void EvaluationSums::add(const Batch& batch, const Tensor& logits) {
+  const std::int64_t count = logits.dim(0);
+  Accuracy& all = sums_.all;
+  if (sums_.multi_label) {
+    const Tensor targets = batch.targets.to(logits.device());
+    all.loss +=
+        binary_cross_entropy_with_logits(logits, targets).item() * static_cast<double>(count);
+    add_targets(all, logits, targets);
+  } else {
+    const Tensor loss = cross_entropy(logits, batch.device_labels.to(logits.device()));
+    const Hits hits = count_hits(logits, batch.labels);
+    all.loss += loss.item() * static_cast<double>(count);
+    all.top1 += static_cast<double>(hits.top1);
+    all.top5 += static_cast<double>(hits.top5);
+  }
+  all.samples += count;
+  if (set_.groups.empty()) return;
+  const Tensor on_host = logits.to(Device{});
+  for (std::size_t i = 0; i < set_.groups.size(); ++i)
+    add_group(sums_.groups[i], set_.groups[i], batch, on_host);
+}
+
+Evaluation EvaluationSums::result() const {
+  Evaluation result = sums_;
+  divide(result.all);
+  for (Accuracy& accuracy : result.groups) divide(accuracy);
+  return result;
+}
+
 Evaluation evaluate_classifier(Network& network, Loader& loader,
                                const std::function<void(const Batch&, const Tensor&)>& each) {
   const NoGradGuard no_gradients;
   network.set_training(false);
   Progress progress("evaluating", loader.size(), "images");
-  const ImageSet& set = loader.set();
-  Evaluation result;
-  result.multi_label = !set.multi_labels.empty();
-  for (const ClassGroup& group : set.groups) result.groups.push_back({.group = group.name});
+  EvaluationSums sums(loader.set());
+  std::int64_t done = 0;
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
     stop_if_interrupted();
     const Tensor logits = network(batch.images);
-    const std::int64_t count = logits.dim(0);
-    Accuracy& all = result.all;
-    if (result.multi_label) {
-      const Tensor targets = batch.targets.to(logits.device());
-      all.loss +=
-          binary_cross_entropy_with_logits(logits, targets).item() * static_cast<double>(count);
-      add_targets(all, logits, targets);
-    } else {
-      const Tensor loss = cross_entropy(logits, batch.device_labels.to(logits.device()));
-      const Hits hits = count_hits(logits, batch.labels);
-      all.loss += loss.item() * static_cast<double>(count);
-      all.top1 += static_cast<double>(hits.top1);
-      all.top5 += static_cast<double>(hits.top5);
-    }
-    all.samples += count;
-    if (each || !set.groups.empty()) {
-      const Tensor on_host = logits.to(Device{});
-      for (std::size_t i = 0; i < set.groups.size(); ++i)
-        add_group(result.groups[i], set.groups[i], batch, on_host);
-      if (each) each(batch, on_host);
-    }
-    progress.update(all.samples);
+    sums.add(batch, logits);
+    if (each) each(batch, logits.to(Device{}));
+    done += logits.dim(0);
+    progress.update(done);
   }
-  divide(result.all);
-  for (Accuracy& accuracy : result.groups) divide(accuracy);
-  return result;
+  return sums.result();
 }
 
 std::optional<double> top1_on(const SavedNetwork& saved, ImageSet set,

@@ -67,6 +67,21 @@ struct Evaluation {
   std::vector<Accuracy> groups;  // in the order of ImageSet::groups
 };
 
+// The accuracy of logits that come batch by batch.
+class EvaluationSums {
+ public:
+  // Of images of this set, which must outlive this: its multi_labels and groups.
+  explicit EvaluationSums(const ImageSet& set);
+  // logits [N,M] of the batch, on any device.
+  void add(const Batch& batch, const Tensor& logits);
+  // Of all that was added.
+  Evaluation result() const;
+
+ private:
+  const ImageSet& set_;
+  Evaluation sums_;
+};
+
 // Runs the network in evaluation mode over one epoch of the loader. `each`, where given, sees every
 // batch and, on the host, its logits. Groups of
 // classes (ImageSet::groups) are counted apart, too. Throws Interrupted on a signal.

@@ -158,6 +158,11 @@ void prepare_published(const PrepareCommand& command) {
   } catch (const Interrupted&) {
     throw Interrupted(
         "interrupted; the images that are done are kept: the same command goes on from them");
+  } catch (const Error& error) {
+    const fs::path kept = StagingFolder::left_behind(command.run.output_dir);
+    if (kept.empty()) throw;
+    fail("{}. What was done is kept in {}: the same command goes on from it", error.what(),
+         kept.string());
   }
   for (const std::string& problem : report.unreadable) warn("{}; left out", problem);
   note("{} boxes reached past their image and were clipped, {} images were kept whole, {} left out",

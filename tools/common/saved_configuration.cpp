@@ -31,8 +31,10 @@ nlohmann::json saved_configuration(const std::string& weights) {
     return value.is_array() && std::all_of(value.begin(), value.end(), is_text);
   });
   // A checkpoint of the original names the variant that it was trained as.
-  if (std::string arch = json.value("arch", ""); remove_fine_tuning_suffix(arch))
+  if (std::string arch = json.value("arch", ""); remove_fine_tuning_suffix(arch)) {
     json["arch"] = arch;
+    json["fine_tuned"] = true;
+  }
   return json;
 }
 

@@ -97,7 +97,7 @@ Step read_targets(const Tensor& results, std::int64_t labels,
 
 }  // namespace
 
-Tensor run_classifier(Network& network, const Tensor& images, const Tensor& given) {
+Tensor run_classifier(Module& network, const Tensor& images, const Tensor& given) {
   const Tensor truth = given.to(network.device());  // first, for it waits where they are the host's
   const Tensor logits = network(images);
   const Tensor loss = loss_of_truth(logits, truth);
@@ -168,7 +168,7 @@ Step read_trans_net(const Tensor& results) {
   return step;
 }
 
-ClassifierStep::ClassifierStep(Network& network, bool graphs)
+ClassifierStep::ClassifierStep(Module& network, bool graphs)
     : step_(network.device(), graphs, [&network](const std::vector<Tensor>& inputs) {
         return std::vector<Tensor>{run_classifier(network, inputs[0], inputs[1])};
       }) {}
@@ -188,7 +188,7 @@ ClassifierStep::ClassifierStep(Network& network, const Teaching& teaching, bool 
 
 void ClassifierStep::set_lambda(double lambda) { lambda_.fill(lambda); }
 
-ClassifierStep::ClassifierStep(Network& network, bool graphs, std::function<void()> before,
+ClassifierStep::ClassifierStep(Module& network, bool graphs, std::function<void()> before,
                                std::function<void()> after)
     : step_(network.device(), graphs,
             [&network, before = std::move(before),

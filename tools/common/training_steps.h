@@ -20,7 +20,7 @@ namespace concord::tool {
 // cross-entropy on each logit. Returns bytes on the network's device: for labels the class that
 // scores highest for each image, the labels, the loss; for targets the logits, the targets, the
 // loss.
-Tensor run_classifier(Network& network, const Tensor& images, const Tensor& truth);
+Tensor run_classifier(Module& network, const Tensor& images, const Tensor& truth);
 // What it returned for labels, read. The means: loss, top1.
 Step read_classifier(const Tensor& results);
 // What it returned for targets of M `labels` an image. The means: loss, accuracy (the share of
@@ -61,7 +61,8 @@ Step read_trans_net(const Tensor& results);
 // The steps of a training, in graphs of the device where `graphs`; an update follows each.
 class ClassifierStep {
  public:
-  ClassifierStep(Network& network, bool graphs);
+  // `network` gives logits of Batch::images.
+  ClassifierStep(Module& network, bool graphs);
   // Of a student. A teacher on the network's device runs within the graph.
   ClassifierStep(Network& network, const Teaching& teaching, bool graphs);
   // Of a student, from the next step on.
@@ -72,7 +73,7 @@ class ClassifierStep {
   }
   // With work of the device before and after each forward and backward pass, in its graph: what a
   // constraint on the parameters needs. `before` may be empty.
-  ClassifierStep(Network& network, bool graphs, std::function<void()> before,
+  ClassifierStep(Module& network, bool graphs, std::function<void()> before,
                  std::function<void()> after);
 
  private:
