@@ -5,10 +5,10 @@
 # the tables, and makes a page of pictures. The README states the result to expect. What is done is not
 # done again: a demo that was stopped goes on, and a second one takes seconds.
 #
-#   ./demo.sh [OUTPUT-FOLDER]          (default: out/demo)
+#   ./demo.sh [OUTPUT-FOLDER]          (default: out/small)
 set -euo pipefail
 cd "$(dirname "$0")"
-out=${1:-out/demo}
+out=${1:-out/small}
 
 . cmake/bootstrap.sh
 SECONDS=0

@@ -68,9 +68,10 @@ class BornAgain {
 
   void run() {
     prepare();
+    if (options_.run.force && fs::is_directory(options_.run.output_dir))
+      remove_former(options_.run.output_dir);
     RunDirectory directory(options_.run, {"config.json", "born-again.json"},
                            Generation::kFolder + "*");
-    if (options_.run.force) remove_former(directory.path());
     const auto configure = [&] { directory.write_config(line_, {{"generations", plan()}}); };
     if (!directory.resuming()) configure();
     note("{}: {} generations, {} classes, {} images to train on{}, {} to validate on, {} px",
@@ -210,13 +211,24 @@ class BornAgain {
           name.find_first_not_of("0123456789", Generation::kFolder.size()) == std::string::npos)
         generations.push_back(entry.path());
     }
+    // Before any of them is emptied.
+    std::vector<std::string> names;
+    for (const fs::path& generation : generations) {
+      names.push_back(generation.filename().string());
+      check(
+          options_.weights.empty() ||
+              !fs::equivalent(fs::absolute(options_.weights).parent_path(), generation, error),
+          "{}: is an input of this run, and --force would remove it from {}; copy it elsewhere or "
+          "name another folder",
+          options_.weights, generation.string());
+    }
+    remove_consistency(folder, names, {options_.weights});
     for (const fs::path& generation : generations) {
       RunOptions run = options_.run;
       run.output_dir = generation.string();
       { const RunDirectory emptied(run, kTrainingFiles); }
       fs::remove(generation, error);  // what is not ours stays, and its folder
     }
-    remove_consistency(folder);
   }
 
   Json settings_of(const std::string& teacher_file) const {

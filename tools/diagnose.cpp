@@ -80,16 +80,13 @@ class Diagnosis {
         strong_saved_(load_network(options.weights_strong)),
         weak_saved_(load_network(options.weights_weak)),
         images_(prepare(options, line)),
-        directory_(options.run,
+        strong_(side(strong_saved_, options.layer_strong, "strong")),
+        weak_(side(weak_saved_, options.layer_weak, "weak")),
+        directory_(settled(),
                    {"config.json", "diagnose.json", "unreliable.csv", "unreliable.png",
                     "blind-spots.csv", "blind-spots.png"},
                    "strong-to-weak"),
         meter_(directory_.path(), images_, options.consistency, options.run, options.device, line) {
-    if (options.run.force) remove_consistency(directory_.path());
-    strong_saved_.network->to(options.device.place);
-    weak_saved_.network->to(options.device.place);
-    strong_ = {strong_saved_.network, options.layer_strong, "strong"};
-    weak_ = {weak_saved_.network, options.layer_weak, "weak"};
     directory_.write_config(line);
   }
 
@@ -132,10 +129,30 @@ class Diagnosis {
       if (const int size = saved_size(options.weights_strong); size > 0)
         options.images.image_size = size;
     options.consistency.batch_size = options.images.batch_size;
+    options.run.inputs = {options.weights_strong, options.weights_weak};
     return {read_images(options.images.data, write_warning), options.images};
   }
   static int saved_size(const std::string& weights) {
     return saved_configuration(weights).value("image_size", 0);
+  }
+  // On the device, after one image has gone through it: a wrong layer is known before anything is
+  // written or removed.
+  NetworkAtLayer side(const SavedNetwork& saved, const std::string& layer, const char* name) const {
+    saved.network->to(options_.device.place);
+    const NoGradGuard no_gradients;
+    const int size = images_.options.image_size;
+    saved.network->features(Tensor::zeros({1, 3, size, size}).to(options_.device.place), layer);
+    return {saved.network, layer, name};
+  }
+  // What else is known to be wrong before the work begins; then what --force replaces is removed.
+  const RunOptions& settled() const {
+    chosen_samples(options_.pictures, measured_on(), images_.options.data);
+    penalties(options_.consistency.penalty, options_.consistency.net.orders);
+    trans_net_options(options_.consistency.net, 1, 1);
+    if (options_.run.force)
+      remove_consistency(options_.run.output_dir, {"strong", "weak"},
+                         {options_.weights_strong, options_.weights_weak});
+    return options_.run;
   }
   const ImageSet& measured_on() const {
     return images_.folder.validation ? *images_.folder.validation : images_.folder.train;
@@ -203,7 +220,7 @@ class Diagnosis {
     std::vector<std::string> header = {"", "from", "to"};
     for (std::size_t k = 0; k < unreliable.orders.size(); ++k)
       header.push_back(fmt::format("Var(x({}))", k));
-    header.insert(header.end(), {"Var(x_delta)", "share"});
+    header.insert(header.end(), {"Var(x_delta)", "share", "Var(x_B)"});
     Table table(header);
     const auto add = [&](const Question& question, const VarianceReport& report, const char* from,
                          const char* to) {
@@ -212,11 +229,14 @@ class Diagnosis {
         row.push_back(fmt::format("{:.6g}", order.result()));
       row.push_back(fmt::format("{:.6g}", report.delta.result()));
       row.push_back(fmt::format("{:.2f} %", 100 * report.instability()));
+      row.push_back(fmt::format("{:.6g}", report.target.result()));
       table.row(std::move(row));
     };
     add(kUnreliable, unreliable, "strong", "weak");
     add(kBlindSpots, blind, "weak", "strong");
     table.print();
+    unreliable.warn_where_untrained();
+    blind.warn_where_untrained();
     if (options_.channels == 0) return;
     fmt::print("\nThe weak network's least reliable channels\n");
     unreliable.print_channels(options_.channels);
@@ -227,9 +247,9 @@ class Diagnosis {
   Options& options_;
   SavedNetwork strong_saved_, weak_saved_;
   ComparedImages images_;
+  NetworkAtLayer strong_, weak_;
   RunDirectory directory_;
   ConsistencyMeter meter_;
-  NetworkAtLayer strong_, weak_;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "data/files.h"
 #include "engine/autograd.h"
@@ -143,14 +144,20 @@ VarianceReport measured(Options& options, const CommandLine& line) {
 
 void measure(Options& options, const CommandLine& line) {
   const NoGradGuard no_gradients;
+  std::optional<RunDirectory> directory;
+  options.run.inputs = {options.weights, options.orders_file, options.networks.weights_a,
+                        options.networks.weights_b};
+  if (!options.run.output_dir.empty())
+    directory.emplace(options.run,
+                      std::vector<std::string>{"config.json", "variance.json", "channels.csv"});
   const VarianceReport report = measured(options, line);
-  if (!options.run.output_dir.empty()) {
-    const RunDirectory directory(options.run, {"variance.json", "channels.csv"});
+  if (directory) {
     nlohmann::ordered_json json = report.json();
     json["command"] = line.command();
     json["version"] = CONCORD_VERSION;
-    write_file(directory.path() / "variance.json", text_of_json(json, 2) + "\n");
-    write_file(directory.path() / "channels.csv", report.channels_csv());
+    directory->write_config(line);
+    write_file(directory->path() / "variance.json", text_of_json(json, 2) + "\n");
+    write_file(directory->path() / "channels.csv", report.channels_csv());
   }
   report.print();
   if (options.channels > 0) report.print_channels(options.channels);

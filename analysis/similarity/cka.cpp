@@ -43,10 +43,11 @@ double median(std::vector<double> values) {
 std::int64_t least_samples(Hsic estimate) { return estimate == Hsic::kBiased ? 2 : 4; }
 
 double HsicTerms::cka() const {
-  check(aa > 0, "cka: features A are constant: nothing varies over the samples (HSIC(A,A) = {:g})",
-        aa);
-  check(bb > 0, "cka: features B are constant: nothing varies over the samples (HSIC(B,B) = {:g})",
-        bb);
+  constexpr const char* kText =
+      "cka: features {} are constant, or these samples are all equally far from each other (HSIC "
+      "of them with themselves is {:g}); use more images";
+  check(aa > 0, kText, "A", aa);
+  check(bb > 0, kText, "B", bb);
   return ab / (std::sqrt(aa) * std::sqrt(bb));
 }
 

@@ -106,7 +106,6 @@ TEST_F(ConcordDiagnose, MeasuresBothDirections) {
     EXPECT_EQ(variance["a"]["half"], key == "unreliable" ? "a" : "b");
     const double instability = variance["instability"];
     EXPECT_GT(instability, 0);
-    EXPECT_LT(instability, 1.5);
     EXPECT_NEAR(instability, json[key]["instability"].get<double>(), 1e-5);
     EXPECT_NEAR(variance["var_orders"][0].get<double>(), json[key]["var_orders"][0].get<double>(),
                 1e-4 * json[key]["var_orders"][0].get<double>());

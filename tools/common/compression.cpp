@@ -172,7 +172,8 @@ class Compression {
       run.output_dir = (folder / part).string();
       const RunDirectory directory(run, kTrainingFiles);
     }
-    if (fs::is_directory(folder, error)) remove_consistency(folder);
+    if (fs::is_directory(folder, error))
+      remove_consistency(folder, {"original", "compressed"}, {options_.weights});
   }
 
   // Before anything is written over.

@@ -1,5 +1,7 @@
 #include "tools/common/consistency.h"
 
+#include <algorithm>
+
 #include "data/files.h"
 #include "engine/autograd.h"
 #include "engine/ops/arithmetic.h"
@@ -27,6 +29,7 @@ std::string checksum(Network& network) {
 std::string store_name(const std::string& network, bool training) {
   return "features-" + network + (training ? "-train" : "-val");
 }
+std::string run_name(const std::string& from, const std::string& to) { return from + "-to-" + to; }
 
 }  // namespace
 
@@ -63,18 +66,31 @@ void add_settings(nlohmann::ordered_json& settings, const ConsistencyOptions& op
   settings["--feature-disk"] = options.feature_disk_gib;
 }
 
-void remove_consistency(const fs::path& folder) {
+void remove_consistency(const fs::path& folder, const std::vector<std::string>& names,
+                        const std::vector<std::string>& inputs) {
   std::error_code error;
-  std::vector<fs::path> ours;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_directory(error) &&
-        (name.starts_with("features-") || name.find("-to-") != std::string::npos))
-      ours.push_back(entry.path());
+  std::vector<fs::path> parts;
+  for (const std::string& from : names) {
+    for (const bool training : {true, false}) parts.push_back(folder / store_name(from, training));
+    for (const std::string& to : names)
+      if (from != to) parts.push_back(folder / run_name(from, to));
   }
-  for (const fs::path& path : ours)
-    check(fs::remove_all(path, error) != static_cast<std::uintmax_t>(-1),
-          "{}: cannot be removed: {}", path.string(), error.message());
+  for (const fs::path& part : parts)
+    for (const std::string& input : inputs)
+      check(
+          input.empty() || !fs::equivalent(fs::absolute(input).parent_path(), part, error),
+          "{}: is an input of this run, and --force would remove it from {}; copy it elsewhere or "
+          "name another folder",
+          input, part.string());
+  for (const fs::path& part : parts) {
+    if (!fs::is_directory(part, error)) continue;
+    RunOptions run;
+    run.output_dir = part.string();
+    run.force = true;
+    { const RunDirectory emptied(run, kTrainingFiles); }
+    { const RunDirectory emptied(run, {"index.json", "shard-*.safetensors"}); }
+    fs::remove(part, error);  // what is not ours stays, and its folder
+  }
 }
 
 ConsistencyMeter::ConsistencyMeter(fs::path folder, const ComparedImages& images,
@@ -117,9 +133,12 @@ fs::path ConsistencyMeter::store(const NetworkAtLayer& side, bool training) {
   if (fs::exists(path / "index.json", error)) {
     const FeatureStore there(path);
     if (there.info().weights == info.weights && there.info().layer == info.layer &&
-        there.info().image_size == info.image_size)
+        there.info().image_size == info.image_size) {
+      stored_.insert(side.name);
       return path;
+    }
   }
+  stored_.insert(side.name);
   // Of another network, or of a run that was killed while it extracted them.
   fs::remove_all(path, error);
   extract_features(*side.network, side.layer, *images, images_.options.data,
@@ -180,18 +199,23 @@ PairSources ConsistencyMeter::sources(const NetworkAtLayer& from, const NetworkA
 }
 
 Consistency ConsistencyMeter::measure(const NetworkAtLayer& from, const NetworkAtLayer& to) {
+  drop_stores({from.name, to.name});  // the limit is for two networks
   PairSources pairs = sources(from, to, fits_on_disk(from, to));
-  TransNetTraining training = {.run = run_,
-                               .device = device_,
-                               .optimizer = options_.optimizer,
-                               .net = options_.net,
-                               .penalty = options_.penalty,
-                               .weights = "",
-                               .continue_from = "",
-                               .settings = {{"from", checksum(*from.network)},
-                                            {"to", checksum(*to.network)},
-                                            {"--transnet-batch-size", options_.batch_size}}};
-  training.run.output_dir = (folder_ / (from.name + "-to-" + to.name)).string();
+  TransNetTraining training = {
+      .run = run_,
+      .device = device_,
+      .optimizer = options_.optimizer,
+      .net = options_.net,
+      .penalty = options_.penalty,
+      .weights = "",
+      .continue_from = "",
+      .settings = {{"images", fingerprint(images_.folder.train)},
+                   {"held-out images",
+                    images_.folder.validation ? fingerprint(*images_.folder.validation) : ""},
+                   {"from", checksum(*from.network)},
+                   {"to", checksum(*to.network)},
+                   {"--transnet-batch-size", options_.batch_size}}};
+  training.run.output_dir = (folder_ / run_name(from.name, to.name)).string();
   Consistency result;
   note("from {} ({} at {}) to {} ({} at {})", from.name, from.network->arch(), from.layer, to.name,
        to.network->arch(), to.layer);
@@ -200,13 +224,17 @@ Consistency ConsistencyMeter::measure(const NetworkAtLayer& from, const NetworkA
   return result;
 }
 
-void ConsistencyMeter::finish() {
-  std::error_code error;
-  std::vector<fs::path> stores;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder_, error))
-    if (entry.path().filename().string().starts_with("features-")) stores.push_back(entry.path());
-  for (const fs::path& path : stores) fs::remove_all(path, error);
+void ConsistencyMeter::drop_stores(const std::vector<std::string>& but) {
+  std::erase_if(stored_, [&](const std::string& name) {
+    if (std::find(but.begin(), but.end(), name) != but.end()) return false;
+    std::error_code error;  // what cannot be removed is only in the way
+    for (const bool training : {true, false})
+      fs::remove_all(folder_ / store_name(name, training), error);
+    return true;
+  });
 }
+
+void ConsistencyMeter::finish() { drop_stores({}); }
 
 VarianceReport measure_orders(
     TransNet& net, FeaturePairs& pairs,

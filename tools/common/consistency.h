@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "tools/common/trans_net_training.h"
 #include "tools/common/variance_report.h"
@@ -37,8 +39,11 @@ struct ConsistencyOptions {
 void add_consistency_options(CommandLine& line, ConsistencyOptions& options,
                              const std::string& prefix = "transnet-");
 void add_settings(nlohmann::ordered_json& settings, const ConsistencyOptions& options);
-// For RunOptions::force of the run around it: what of it `folder` holds, removed.
-void remove_consistency(const std::filesystem::path& folder);
+// For RunOptions::force of the run around it: the runs and stores that a ConsistencyMeter made in
+// `folder` between networks of these names, removed but for files of others. Throws before it
+// removes anything where one of `inputs` lies there.
+void remove_consistency(const std::filesystem::path& folder, const std::vector<std::string>& names,
+                        const std::vector<std::string>& inputs);
 
 // The images on which networks are compared.
 struct ComparedImages {
@@ -67,7 +72,7 @@ class ConsistencyMeter {
   // from `from` is the report's delta.
   Consistency measure(const NetworkAtLayer& from, const NetworkAtLayer& to);
 
-  // Removes the stored features.
+  // Removes the features that measure() stored.
   void finish();
 
  private:
@@ -76,6 +81,8 @@ class ConsistencyMeter {
   // The store of a network's features on the images to train or to measure on, extracted unless it
   // is there.
   std::filesystem::path store(const NetworkAtLayer& side, bool training);
+  // Removes the stores of all networks but these.
+  void drop_stores(const std::vector<std::string>& but);
   bool fits_on_disk(const NetworkAtLayer& from, const NetworkAtLayer& to) const;
 
   std::filesystem::path folder_;
@@ -84,6 +91,7 @@ class ConsistencyMeter {
   const RunOptions& run_;
   DeviceOptions device_;
   const CommandLine& line_;
+  std::set<std::string> stored_;  // networks whose features are on the disk
 };
 
 // Splits the features B of all pairs into orders by the Trans-Net, in evaluation mode, and sums

@@ -17,8 +17,7 @@ namespace concord::tool {
 
 const std::vector<std::string> kStitchingOnly = {
     "--weights-b", "--layer-b", "--val-features-a", "--val-features-b", "--epochs",
-    "--optimizer", "--lr",      "--lr-schedule",    "--momentum",       "--weight-decay",
-    "--resume"};
+    "--optimizer", "--lr",      "--lr-schedule",    "--momentum",       "--weight-decay"};
 
 void add_stitching_options(CommandLine& line, StitchingOptions& options) {
   line.option("--weights-b", options.weights_b, "stitch: network B, whose rest is run on A's maps");

@@ -151,6 +151,7 @@ void VarianceReport::print() const {
     values.push_back(value);
     shares.emplace_back();
   };
+  if (target.count() > 0) without_share("Var(x_B)", fmt::format("{:.6g}", target.result()));
   without_share("instability", fmt::format("{:.4f}", instability()));
   for (std::size_t i = 0; i < gates.size(); ++i)
     without_share(fmt::format("p_{}", i), fmt::format("{:.4f}", gates[i]));
@@ -160,6 +161,16 @@ void VarianceReport::print() const {
   table.row(values);
   table.row(shares);
   table.print();
+  warn_where_untrained();
+}
+
+void VarianceReport::warn_where_untrained() const {
+  if (target.count() == 0 || !(delta.result() > target.result())) return;
+  warn(
+      "Var(x_delta) is {:.6g} and Var(x_B) {:.6g}: what the Trans-Net makes is farther from the "
+      "features than their mean is, and the shares say more of it than of the networks; train it "
+      "longer, or with a higher learning rate",
+      delta.result(), target.result());
 }
 
 std::string VarianceReport::channels_csv() const {

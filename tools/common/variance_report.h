@@ -54,7 +54,10 @@ struct VarianceReport {
   nlohmann::ordered_json json() const;
   // A line per channel in order: channel,var_order0,..,var_delta,share_delta.
   std::string channels_csv() const;
-  // Names, variances with instability, gates and accuracies, and shares in the total.
+  // Where x_delta varies more than B's features do, a warning that the Trans-Net is not yet one.
+  void warn_where_untrained() const;
+  // Names, variances with instability, gates and accuracies, and shares in the total; and that
+  // warning.
   void print() const;
   // The first `count` of channels_by_share() as a table.
   void print_channels(std::int64_t count) const;

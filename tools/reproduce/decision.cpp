@@ -35,7 +35,11 @@ std::string changed_input(const Json& before, const Json& now) {
     if (before[path] != hash) return fmt::format("its input {} changed", shown_path(path));
   }
   for (const auto& [path, hash] : before.items())
-    if (!now.contains(path)) return fmt::format("its input {} is gone", shown_path(path));
+    check(
+        now.contains(path),
+        "{}: is an input of this step and is not there now; bring it back, or give --again to run "
+        "the step without it",
+        shown_path(path));
   return "";
 }
 

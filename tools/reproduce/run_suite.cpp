@@ -150,7 +150,12 @@ class Runner {
     write_record(workspace_.record(step.name), record);
 
     const Clock::time_point start = Clock::now();
-    const int code = run_program_of(step, resumes);
+    int code = run_program_of(step, resumes);
+    // Some programs go on from what others of their options made only.
+    if (resumes && code == tool::kWrongUsage) {
+      workspace_.clear(step);
+      code = run_program_of(step, false);
+    }
     record.seconds += since(start);
     if (tool::interrupted() && code != 0) {
       write_record(workspace_.record(step.name), record);
