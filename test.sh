@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 . cmake/bootstrap.sh
 install_packages "${concord_build_packages[@]}" "${concord_test_packages[@]}" "${concord_fuzz_packages[@]}"
 
-sources=$(find engine kernels models data tools tests -name '*.h' -o -name '*.cpp' -o -name '*.cu')
+sources=$(find analysis engine kernels models data tools tests -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 echo "$sources" | xargs clang-format --dry-run --Werror
 
 configure --preset release -DCONCORD_TESTS=ON

@@ -103,10 +103,7 @@ class BornAgain {
     options_.lambda = *kd_weight(options_.lambda_text);
     options_.lambda.over_epochs = options_.lambda_over == "epochs";
     if (options_.layer.empty())
-      line_.refuse({"--transnet-epochs", "--transnet-lr", "--transnet-lr-schedule",
-                    "--transnet-weight-decay", "--transnet-batch-size", "--orders", "--kernel",
-                    "--padding", "--input-norm", "--affine", "--stage-norm", "--fix-p", "--alpha",
-                    "--no-penalty", "--feature-disk"},
+      line_.refuse(kConsistencyOptions,
                    "needs --layer, where the consistency between generations is measured");
     trans_net_options(options_.consistency.net, 1, 1);
     penalties(options_.consistency.penalty, options_.consistency.net.orders);

@@ -70,12 +70,7 @@ void run_compression(CompressionOptions& options, const CommandLine& line) {
   if (options.share_epochs == 0)
     line.refuse({"--share-lr", "--share-optimizer", "--only-codebooks"},
                 "has no effect with --share-epochs 0");
-  if (options.layer.empty())
-    line.refuse(
-        {"--transnet-epochs", "--transnet-lr", "--transnet-lr-schedule", "--transnet-weight-decay",
-         "--transnet-batch-size", "--orders", "--kernel", "--padding", "--input-norm", "--affine",
-         "--stage-norm", "--fix-p", "--alpha", "--no-penalty", "--feature-disk"},
-        "needs --layer");
+  if (options.layer.empty()) line.refuse(kConsistencyOptions, "needs --layer");
   compress(options, line).print();
 }
 

@@ -7,7 +7,7 @@
 #include "data/resize.h"
 #include "engine/autograd.h"
 #include "engine/ops/arithmetic.h"
-#include "engine/text.h"
+#include "tools/common/chosen_images.h"
 #include "tools/common/consistency.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/panel.h"
@@ -43,35 +43,6 @@ constexpr Question kBlindSpots = {
     "Blind spots: what the strong network knows and the weak one does not"};
 
 constexpr int kPhotograph = 256;  // side in pixels
-
-// Indices into the set's samples: by number, by name or the end of one; three spread over the set
-// where nothing is wanted.
-std::vector<std::int64_t> chosen_samples(const std::vector<std::string>& wanted,
-                                         const ImageSet& set, const std::string& data) {
-  const auto size = static_cast<std::int64_t>(set.samples.size());
-  std::vector<std::int64_t> chosen;
-  if (wanted.empty()) {
-    const std::int64_t count = std::min<std::int64_t>(3, size);
-    for (std::int64_t i = 0; i < count; ++i) chosen.push_back((2 * i + 1) * size / (2 * count));
-    return chosen;
-  }
-  std::vector<std::string> names;
-  for (const ImageSample& sample : set.samples) names.push_back(name_of_sample(sample, data));
-  for (const std::string& text : wanted) {
-    const bool number = !text.empty() && text.size() < 10 &&
-                        text.find_first_not_of("0123456789") == std::string::npos;
-    const auto found =
-        number ? names.begin() + std::min(size, std::int64_t{std::stoll(text)})
-               : std::find_if(names.begin(), names.end(), [&](const std::string& name) {
-                   return name == text ||
-                          (name.ends_with(text) && name[name.size() - text.size() - 1] == '/');
-                 });
-    check(found != names.end(), "--images {}: no such image among the {} of {}{}{}", text, size,
-          set.root.string(), number ? "" : "; near it: ", number ? "" : nearest_names(text, names));
-    chosen.push_back(found - names.begin());
-  }
-  return chosen;
-}
 
 class Diagnosis {
  public:
@@ -146,13 +117,20 @@ class Diagnosis {
   }
   // What else is known to be wrong before the work begins; then what --force replaces is removed.
   const RunOptions& settled() const {
-    chosen_samples(options_.pictures, measured_on(), images_.options.data);
+    chosen();
     penalties(options_.consistency.penalty, options_.consistency.net.orders);
     trans_net_options(options_.consistency.net, 1, 1);
     if (options_.run.force)
       remove_consistency(options_.run.output_dir, {"strong", "weak"},
                          {options_.weights_strong, options_.weights_weak});
     return options_.run;
+  }
+  std::vector<std::int64_t> chosen() const {
+    std::vector<std::string> names;
+    for (const ImageSample& sample : measured_on().samples)
+      names.push_back(name_of_sample(sample, images_.options.data));
+    return chosen_images(options_.pictures, static_cast<std::int64_t>(names.size()), names,
+                         measured_on().root.string());
   }
   const ImageSet& measured_on() const {
     return images_.folder.validation ? *images_.folder.validation : images_.folder.train;
@@ -183,7 +161,7 @@ class Diagnosis {
     sheet.target = to.name + " network";
     sheet.input = false;
     LoaderOptions loader = loader_options(images_.options, options_.device.place);
-    loader.subset = chosen_samples(options_.pictures, measured_on(), images_.options.data);
+    loader.subset = chosen();
     loader.batch_size = 1;
     Loader pictures(measured_on(), std::move(loader));
     const auto ranked = result.report.channels_by_share();
@@ -217,20 +195,10 @@ class Diagnosis {
   }
 
   void print(const VarianceReport& unreliable, const VarianceReport& blind) const {
-    std::vector<std::string> header = {"", "from", "to"};
-    for (std::size_t k = 0; k < unreliable.orders.size(); ++k)
-      header.push_back(fmt::format("Var(x({}))", k));
-    header.insert(header.end(), {"Var(x_delta)", "share", "Var(x_B)"});
-    Table table(header);
+    Table table(joined({"", "from", "to"}, unreliable.titles()));
     const auto add = [&](const Question& question, const VarianceReport& report, const char* from,
                          const char* to) {
-      std::vector<std::string> row = {question.name, from, to};
-      for (const ChannelVariance& order : report.orders)
-        row.push_back(fmt::format("{:.6g}", order.result()));
-      row.push_back(fmt::format("{:.6g}", report.delta.result()));
-      row.push_back(fmt::format("{:.2f} %", 100 * report.instability()));
-      row.push_back(fmt::format("{:.6g}", report.target.result()));
-      table.row(std::move(row));
+      table.row(joined({question.name, from, to}, report.cells()));
     };
     add(kUnreliable, unreliable, "strong", "weak");
     add(kBlindSpots, blind, "weak", "strong");

@@ -88,6 +88,31 @@ std::optional<ImageSet> seen_by_a(const Options& options, const SavedNetwork& a,
   return set;
 }
 
+// The files of all subsets of the run that --force replaces, also of those that are not asked for
+// now.
+void remove_former(const Options& options) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!fs::is_directory(options.run.output_dir, error)) return;
+  std::vector<fs::path> subsets;
+  for (const fs::directory_entry& entry : fs::directory_iterator(options.run.output_dir))
+    if (entry.is_directory(error) && entry.path().filename().string().starts_with("orders-"))
+      subsets.push_back(entry.path());
+  for (const fs::path& subset : subsets)  // before any of them is emptied
+    for (const std::string& input : options.run.inputs)
+      check(
+          !fs::equivalent(fs::absolute(input).parent_path(), subset, error),
+          "{}: is an input of this run, and --force would remove it from {}; copy it elsewhere or "
+          "name another folder",
+          input, subset.string());
+  for (const fs::path& subset : subsets) {
+    RunOptions run = options.run;
+    run.output_dir = subset.string();
+    { const RunDirectory emptied(run, kTrainingFiles); }
+    fs::remove(subset, error);  // what is not ours stays, and its folder
+  }
+}
+
 Json inputs_of(const Options& options, const ImageSet& validation) {
   Json inputs;
   inputs["--weights-a"] = sha256_of_file(options.networks.weights_a);
@@ -133,11 +158,7 @@ Setting prepare(Options& options, const CommandLine& line, RefinementReport& rep
             static_cast<std::int64_t>(b.network->named_parameters().size()),
         "{}: nothing is left to train after layer {}; name an earlier one", report.arch_b,
         options.networks.layer_b);
-  if (setting.a.image_size > 0 && !line.given("--image-size"))
-    options.images.image_size = setting.a.image_size;
-  if (b.image_size > 0 && b.image_size != options.images.image_size)
-    note("{} was trained at {} px, and both networks see images of {} px",
-         options.networks.weights_b, b.image_size, options.images.image_size);
+  settle_image_size(setting.a, b, options.networks.weights_b, options.images, line);
 
   ImageFolder folder = read_folder(options);
   setting.validation_of_a = seen_by_a(options, setting.a, *folder.validation);
@@ -326,8 +347,10 @@ void refine(Options& options, const CommandLine& line) {
   options.run.inputs = {options.networks.weights_a, options.networks.weights_b,
                         options.transnet_weights};
   std::optional<RunDirectory> directory;
-  if (!options.run.output_dir.empty())
+  if (!options.run.output_dir.empty()) {
+    if (options.run.force) remove_former(options);
     directory.emplace(options.run, std::vector<std::string>{"config.json", kReport}, "orders-*");
+  }
   if (options.run.resume && std::filesystem::exists(directory->path() / kReport))
     restore(directory->path() / kReport, setting, report);
   measure_before(options, setting, report);

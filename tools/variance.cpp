@@ -1,6 +1,5 @@
 // concord-variance: how much of B's features each order explains, and how much none does.
 
-#include <algorithm>
 #include <filesystem>
 #include <optional>
 
@@ -27,12 +26,6 @@ struct Options {
   DeviceOptions device;
   TransNetChoice net;
 };
-
-std::optional<double> top1_of(const FeatureStore& store) {
-  if (!store.has_labels() || store.top1().empty()) return std::nullopt;
-  const auto hits = std::count(store.top1().begin(), store.top1().end(), std::uint8_t{1});
-  return static_cast<double>(hits) / static_cast<double>(store.size());
-}
 
 // What the checkpoint tells of how the network was trained; empty where the file is not at hand.
 ComparedNetwork describe(const std::string& arch, const std::string& layer,
@@ -213,12 +206,7 @@ int main(int argc, char** argv) {
   add_feature_memory_options(line, options.memory);
   add_output_options(line, options.run,
                      "folder for variance.json and channels.csv, each channel's values (optional)");
-  line.option("--input-norm", options.net.input_norm,
-              "where the file does not say it: scale, instance or batch",
-              one_of({"scale", "instance", "batch"}));
-  line.flag("--affine", options.net.affine, "likewise: of the instance or batch norm");
-  line.option("--stage-norm", options.net.stage_norm, "likewise: sample or batch",
-              one_of({"sample", "batch"}));
+  add_norm_options(line, options.net);
   add_device_options(line, options.device);
   return run_program(line, argc, argv, [&] {
     if (!options.table.empty()) return compare(options, line);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
-#include <optional>
 #include <unordered_map>
 
 #include "analysis/channel_variance.h"
@@ -12,7 +11,7 @@
 #include "data/resize.h"
 #include "engine/autograd.h"
 #include "engine/ops/arithmetic.h"
-#include "engine/text.h"
+#include "tools/common/chosen_images.h"
 #include "tools/common/feature_pairs.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/page.h"
@@ -37,49 +36,12 @@ struct Options {
 
 constexpr std::int64_t kBatch = 64;  // rows read at a time
 
-std::optional<std::int64_t> whole_number(const std::string& text) {
-  const bool digits =
-      !text.empty() && text.size() < 10 &&
-      std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (!digits) return std::nullopt;
-  return std::stoll(text);
-}
-
-// The rows of the store that --images names; three spread over it by default.
-std::vector<std::int64_t> chosen_images(const std::vector<std::string>& wanted,
-                                        const FeatureStore& store) {
-  const std::int64_t size = store.size();
-  std::vector<std::int64_t> rows;
-  if (wanted.empty()) {
-    const std::int64_t count = std::min<std::int64_t>(3, size);
-    for (std::int64_t i = 0; i < count; ++i) rows.push_back((2 * i + 1) * size / (2 * count));
-    return rows;
-  }
-  for (const std::string& text : wanted) {
-    if (const auto index = whole_number(text)) {
-      check(*index < size, "--images {}: there are images 0 to {}", text, size - 1);
-      rows.push_back(*index);
-      continue;
-    }
-    // A name, or the end of one: "0012.jpg" for "val/ring/0012.jpg".
-    const auto found =
-        std::find_if(store.names().begin(), store.names().end(), [&](const std::string& name) {
-          return name == text ||
-                 (name.ends_with(text) && name[name.size() - text.size() - 1] == '/');
-        });
-    check(found != store.names().end(), "--images {}: no such image; near it: {}", text,
-          nearest_names(text, store.names()));
-    rows.push_back(found - store.names().begin());
-  }
-  return rows;
-}
-
 std::vector<std::int64_t> chosen_channels(const std::string& wanted, const FeatureStore& target) {
   const std::int64_t channels = target.shape()[1];
   std::vector<std::int64_t> result;
   if (wanted.starts_with("best:")) {
-    const auto count = whole_number(wanted.substr(5));
-    check_usage(count && *count > 0, "--channels {}: give best:N or indices", wanted);
+    const std::int64_t count = whole_number(wanted.substr(5));
+    check_usage(count > 0, "--channels {}: give best:N or indices", wanted);
     ChannelVariance variance;
     for (std::int64_t begin = 0; begin < target.size(); begin += kBatch) {
       stop_if_interrupted();
@@ -91,15 +53,15 @@ std::vector<std::int64_t> chosen_channels(const std::string& wanted, const Featu
     std::stable_sort(result.begin(), result.end(), [&](std::int64_t x, std::int64_t y) {
       return values[static_cast<std::size_t>(x)] > values[static_cast<std::size_t>(y)];
     });
-    result.resize(static_cast<std::size_t>(std::min(*count, channels)));
+    result.resize(static_cast<std::size_t>(std::min(count, channels)));
     return result;
   }
   for (std::size_t begin = 0; begin <= wanted.size();) {
     const std::size_t end = std::min(wanted.find(',', begin), wanted.size());
-    const auto channel = whole_number(wanted.substr(begin, end - begin));
-    check_usage(channel.has_value(), "--channels {}: give best:N or indices", wanted);
-    check(*channel < channels, "--channels {}: there are channels 0 to {}", *channel, channels - 1);
-    result.push_back(*channel);
+    const std::int64_t channel = whole_number(wanted.substr(begin, end - begin));
+    check_usage(channel >= 0, "--channels {}: give best:N or indices", wanted);
+    check(channel < channels, "--channels {}: there are channels 0 to {}", channel, channels - 1);
+    result.push_back(channel);
     begin = end + 1;
   }
   return result;
@@ -148,7 +110,8 @@ MapSheet make_sheet(const Options& options, TransNet& net, const FeatureStore& a
   const Photographs photographs(options.data);
   for (const float p : net.gates().to_vector<float>()) sheet.gates.push_back(p);
   const auto channels = chosen_channels(options.channels, b);
-  for (const std::int64_t image : chosen_images(options.images, b)) {
+  for (const std::int64_t image :
+       chosen_images(options.images, b.size(), b.names(), options.features_b)) {
     stop_if_interrupted();
     const Tensor maps_a = as_maps(a.rows(image, image + 1));
     const Tensor maps_b = as_maps(b.rows(image, image + 1));
@@ -173,9 +136,7 @@ MapSheet make_sheet(const Options& options, TransNet& net, const FeatureStore& a
 
 PageNetwork describe(const FeatureStore& store) {
   PageNetwork network{store.info().arch, store.info().layer, store.info().weights, -1};
-  if (!store.has_labels() || store.top1().empty()) return network;
-  const auto hits = std::accumulate(store.top1().begin(), store.top1().end(), std::int64_t{0});
-  network.top1 = static_cast<double>(hits) / static_cast<double>(store.size());
+  if (const auto top1 = top1_of(store)) network.top1 = *top1;
   return network;
 }
 
@@ -250,12 +211,7 @@ int main(int argc, char** argv) {
   line.option("--title", options.title, "of the panel and the page");
   add_output_options(line, options.run, "folder for panel.png and index.html; new or empty");
   line.app().get_option("--output-dir")->required();
-  line.option("--input-norm", options.net.input_norm,
-              "where the file does not say it: scale, instance or batch",
-              one_of({"scale", "instance", "batch"}));
-  line.flag("--affine", options.net.affine, "likewise: of the instance or batch norm");
-  line.option("--stage-norm", options.net.stage_norm, "likewise: sample or batch",
-              one_of({"sample", "batch"}));
+  add_norm_options(line, options.net);
   add_device_options(line, options.device);
   return run_program(line, argc, argv, [&] {
     apply(options.device);

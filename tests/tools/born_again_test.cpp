@@ -359,7 +359,7 @@ TEST_F(ConcordBornAgain, MeasuresTheConsistencyBetweenGenerations) {
   for (std::size_t k = 0; k < 3; ++k)
     EXPECT_NEAR(pair["var_orders"][k].get<double>(), report["var_orders"][k].get<double>(),
                 1e-5 * report["var_orders"][0].get<double>());
-  EXPECT_NE(done.out.find(fmt::format("{:.4f}", pair["instability"].get<double>())),
+  EXPECT_NE(done.out.find(fmt::format("{:.2f} %", 100 * pair["instability"].get<double>())),
             std::string::npos)
       << done.out;
 }

@@ -28,6 +28,22 @@ std::int64_t classes_in(const std::string& weights) {
        weights);
 }
 
+nlohmann::ordered_json to_json(const Evaluation& evaluation) {
+  const auto values = [&](const Accuracy& accuracy) -> nlohmann::ordered_json {
+    if (evaluation.multi_label)
+      return {{"images", accuracy.samples},
+              {"loss", accuracy.loss},
+              {"accuracy", accuracy.labels_right}};
+    return {{"images", accuracy.samples},
+            {"loss", accuracy.loss},
+            {"top1", accuracy.top1},
+            {"top5", accuracy.top5}};
+  };
+  nlohmann::ordered_json json = values(evaluation.all);
+  for (const Accuracy& group : evaluation.groups) json["groups"][group.group] = values(group);
+  return json;
+}
+
 SavedNetwork load_network(const std::string& weights, const std::string& arch) {
   const nlohmann::json configuration = saved_configuration(weights);
   SavedNetwork saved;

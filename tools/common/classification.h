@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -81,6 +82,10 @@ class EvaluationSums {
   const ImageSet& set_;
   Evaluation sums_;
 };
+
+// images, loss, and top1 and top5 (of a multi-label set accuracy); likewise of each group under
+// "groups", by name.
+nlohmann::ordered_json to_json(const Evaluation& evaluation);
 
 // Runs the network in evaluation mode over one epoch of the loader. `each`, where given, sees every
 // batch and, on the host, its logits. Groups of

@@ -10,21 +10,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json json_of(const Accuracy& accuracy, bool multi_label) {
-  Json json = {{"images", accuracy.samples}, {"loss", accuracy.loss}};
-  if (multi_label)
-    json["accuracy"] = accuracy.labels_right;
-  else
-    json.update(Json{{"top1", accuracy.top1}, {"top5", accuracy.top5}});
-  return json;
-}
-
 Json json_of(const CompressionStage& stage) {
   Json json = {{"stage", stage.name}};
   if (stage.epoch > 0) json["epoch"] = stage.epoch;
-  json.update(json_of(stage.evaluation.all, stage.evaluation.multi_label));
-  for (const Accuracy& group : stage.evaluation.groups)
-    json["groups"][group.group] = json_of(group, false);
+  json.update(to_json(stage.evaluation));
   return json;
 }
 
@@ -121,18 +110,10 @@ void print_sizes(const CompressionReport& report) {
 }
 
 void print_discarded(const CompressionReport& report) {
-  const std::size_t orders = report.from_compressed->orders.size();
-  std::vector<std::string> header = {"at " + report.compared_layer};
-  for (std::size_t k = 0; k < orders; ++k) header.push_back(fmt::format("Var(x({}))", k));
-  header.insert(header.end(), {"Var(x_delta)", "not computable"});
-  Table table(header);
+  Table table(joined({"at " + report.compared_layer}, report.from_compressed->titles()));
   const auto add = [&](const char* name, const VarianceReport& variances) {
-    std::vector<std::string> cells = {name};
-    for (const ChannelVariance& order : variances.orders)
-      cells.push_back(fmt::format("{:.6g}", order.result()));
-    cells.push_back(fmt::format("{:.6g}", variances.delta.result()));
-    cells.push_back(percent(variances.instability()));
-    table.row(std::move(cells));
+    table.row(joined({name}, variances.cells()));
+    variances.warn_where_untrained();
   };
   add("original from compressed (discarded)", *report.from_compressed);
   add("compressed from original", *report.from_original);

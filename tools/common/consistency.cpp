@@ -56,6 +56,22 @@ void add_consistency_options(CommandLine& line, ConsistencyOptions& options,
               in_range(0, 1e6));
 }
 
+const std::vector<std::string> kConsistencyOptions = {"--transnet-epochs",
+                                                      "--transnet-lr",
+                                                      "--transnet-lr-schedule",
+                                                      "--transnet-weight-decay",
+                                                      "--transnet-batch-size",
+                                                      "--orders",
+                                                      "--kernel",
+                                                      "--padding",
+                                                      "--input-norm",
+                                                      "--affine",
+                                                      "--stage-norm",
+                                                      "--fix-p",
+                                                      "--alpha",
+                                                      "--no-penalty",
+                                                      "--feature-disk"};
+
 void add_settings(nlohmann::ordered_json& settings, const ConsistencyOptions& options) {
   nlohmann::ordered_json optimizer;
   add_settings(optimizer, options.optimizer);

@@ -38,6 +38,8 @@ struct ConsistencyOptions {
 // images.
 void add_consistency_options(CommandLine& line, ConsistencyOptions& options,
                              const std::string& prefix = "transnet-");
+// Their names with the prefix "transnet-": what has no effect where nothing is compared.
+extern const std::vector<std::string> kConsistencyOptions;
 void add_settings(nlohmann::ordered_json& settings, const ConsistencyOptions& options);
 // For RunOptions::force of the run around it: the runs and stores that a ConsistencyMeter made in
 // `folder` between networks of these names, removed but for files of others. Throws before it

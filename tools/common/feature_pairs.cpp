@@ -1,10 +1,12 @@
 #include "tools/common/feature_pairs.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/autograd.h"
 #include "engine/ops/resize.h"
 #include "kernels/arithmetic.h"
+#include "tools/common/tensorboard.h"
 #include "tools/common/terminal.h"
 
 namespace concord::tool {
@@ -101,6 +103,18 @@ void check_same_images(const FeatureStore& a, const FeatureStore& b) {
   if (a.info().dataset != b.info().dataset)
     warn("features A are of {}, features B of {}: the images must be the same", a.info().dataset,
          b.info().dataset);
+}
+
+std::string fingerprint(const FeatureStore& store) {
+  const Tensor first = store.rows(0, 1);
+  return fmt::format("{} {} {:08x}", store.info().layer, store.shape().to_string(),
+                     crc32c({static_cast<const char*>(first.view().data), first.bytes()}));
+}
+
+std::optional<double> top1_of(const FeatureStore& store) {
+  if (!store.has_labels() || store.top1().empty()) return std::nullopt;
+  const auto hits = std::count(store.top1().begin(), store.top1().end(), std::uint8_t{1});
+  return static_cast<double>(hits) / static_cast<double>(store.size());
 }
 
 Tensor as_maps(const Tensor& features) {

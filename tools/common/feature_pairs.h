@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -89,8 +90,16 @@ std::unique_ptr<FeaturePairs> pairs_from_networks(std::shared_ptr<Network> a, st
 // Throws when a feature is NaN or infinite.
 void check_finite(const PairBatch& batch);
 
+// Layer, shape and a checksum of the first image's features: changes when a store is of other ones;
+// for --resume.
+std::string fingerprint(const FeatureStore& store);
+
 // Throws when the two stores are not of the same images.
 void check_same_images(const FeatureStore& a, const FeatureStore& b);
+
+// Share of the images whose label is the network's first choice; absent where the store does not
+// say.
+std::optional<double> top1_of(const FeatureStore& store);
 
 // Of features [n,C] as maps [n,C,1,1]; that of maps stays as it is.
 Shape map_shape(const Shape& shape);

@@ -74,12 +74,7 @@ class StorePairs : public FeaturePairs {
   Shape shape_a() const override { return map_shape(a_.shape()); }
   Shape shape_b() const override { return map_shape(b_.shape()); }
   std::string fingerprint() const override {
-    const auto describe = [](const FeatureStore& store) {
-      const Tensor first = store.rows(0, 1);
-      return fmt::format("{} {} {:08x}", store.info().layer, store.shape().to_string(),
-                         crc32c({static_cast<const char*>(first.view().data), first.bytes()}));
-    };
-    return describe(a_) + ", " + describe(b_);
+    return tool::fingerprint(a_) + ", " + tool::fingerprint(b_);
   }
 
  protected:

@@ -14,22 +14,6 @@ struct Row {
   const Evaluation& held_out;
 };
 
-Json json_of(const Evaluation& evaluation) {
-  const auto values = [&](const Accuracy& accuracy) {
-    Json json = {{"images", accuracy.samples}, {"loss", accuracy.loss}};
-    if (evaluation.multi_label) {
-      json["accuracy"] = accuracy.labels_right;
-    } else {
-      json["top1"] = accuracy.top1;
-      json["top5"] = accuracy.top5;
-    }
-    return json;
-  };
-  Json json = values(evaluation.all);
-  for (const Accuracy& group : evaluation.groups) json["groups"][group.group] = values(group);
-  return json;
-}
-
 std::vector<std::string> titles_of(const GenerationReport& report) {
   if (!report.validated) return {};
   if (report.multi_label) return {"val labels right", "val loss"};
@@ -112,21 +96,10 @@ void GenerationReport::print_accuracies() const {
 
 void GenerationReport::print_consistency() const {
   if (pairs.empty()) return;
-  const VarianceReport& any = pairs.front().report;
-  std::vector<std::string> header = {"from", "to"};
-  for (std::size_t k = 0; k < any.orders.size(); ++k)
-    header.push_back(fmt::format("Var(x({}))", k));
-  header.insert(header.end(), {"Var(x_delta)", "instability"});
-  for (std::size_t i = 0; i < any.gates.size(); ++i) header.push_back(fmt::format("p_{}", i));
-  Table table(header);
+  Table table(joined({"from", "to"}, pairs.front().report.titles()));
   for (const GenerationPair& pair : pairs) {
-    std::vector<std::string> cells = {std::to_string(pair.from), std::to_string(pair.to)};
-    for (const ChannelVariance& order : pair.report.orders)
-      cells.push_back(fmt::format("{:.6g}", order.result()));
-    cells.push_back(fmt::format("{:.6g}", pair.report.delta.result()));
-    cells.push_back(fmt::format("{:.4f}", pair.report.instability()));
-    for (const double p : pair.report.gates) cells.push_back(fmt::format("{:.4f}", p));
-    table.row(std::move(cells));
+    table.row(joined({std::to_string(pair.from), std::to_string(pair.to)}, pair.report.cells()));
+    pair.report.warn_where_untrained();
   }
   table.print();
 }
@@ -139,12 +112,12 @@ Json GenerationReport::json() const {
     entry["train"] = nullptr;
     for (const auto& [name, value] : generation.best)
       if (!name.starts_with("val_")) entry["train"][name] = value;
-    if (validated) entry["val"] = json_of(generation.held_out);
+    if (validated) entry["val"] = to_json(generation.held_out);
     json["generations"].push_back(std::move(entry));
   }
   for (const GenerationsTogether& ensemble : ensembles)
     json["ensembles"].push_back(
-        {{"first", ensemble.first}, {"last", ensemble.last}, {"val", json_of(ensemble.held_out)}});
+        {{"first", ensemble.first}, {"last", ensemble.last}, {"val", to_json(ensemble.held_out)}});
   json["consistency"] = nullptr;
   if (layer.empty()) return json;
   json["consistency"] = {{"layer", layer}, {"pairs", Json::array()}};

@@ -12,6 +12,14 @@ void add_network_pair_options(CommandLine& line, NetworkPairOptions& options) {
   line.option("--layer-b", options.layer_b, "of network B");
 }
 
+void settle_image_size(const SavedNetwork& a, const SavedNetwork& b, const std::string& weights_b,
+                       ImageOptions& images, const CommandLine& line) {
+  if (a.image_size > 0 && !line.given("--image-size")) images.image_size = a.image_size;
+  if (b.image_size > 0 && b.image_size != images.image_size)
+    note("{} was trained at {} px, and both networks see images of {} px", weights_b, b.image_size,
+         images.image_size);
+}
+
 NetworkPair NetworkPair::load(const NetworkPairOptions& options, ImageOptions& images,
                               const DeviceOptions& device, const CommandLine& line) {
   check_usage(!options.weights_a.empty() && !options.weights_b.empty() && !images.data.empty(),
@@ -25,10 +33,7 @@ NetworkPair NetworkPair::load(const NetworkPairOptions& options, ImageOptions& i
   pair.b = load_network(options.weights_b);
   pair.a.network->to(device.place);
   pair.b.network->to(device.place);
-  if (pair.a.image_size > 0 && !line.given("--image-size")) images.image_size = pair.a.image_size;
-  if (pair.b.image_size > 0 && pair.b.image_size != images.image_size)
-    note("{} was trained at {} px, and both networks see images of {} px", options.weights_b,
-         pair.b.image_size, images.image_size);
+  settle_image_size(pair.a, pair.b, options.weights_b, images, line);
   return pair;
 }
 

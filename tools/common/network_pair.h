@@ -15,6 +15,11 @@ struct NetworkPairOptions {
 };
 void add_network_pair_options(CommandLine& line, NetworkPairOptions& options);
 
+// The images' size is A's where --image-size was not given and A's file says one; where B's is
+// another a note says so.
+void settle_image_size(const SavedNetwork& a, const SavedNetwork& b, const std::string& weights_b,
+                       ImageOptions& images, const CommandLine& line);
+
 struct NetworkPair {
   SavedNetwork a, b;  // on the device
   std::string layer_a, layer_b;

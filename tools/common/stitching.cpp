@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "data/feature_reader.h"
+#include "data/sha256.h"
 #include "engine/autograd.h"
 #include "engine/ops/loss.h"
 #include "kernels/arithmetic.h"
@@ -235,7 +236,13 @@ Stitching stitch(const StitchingOptions& options, const std::string& features_a,
                    {"arch_b", rest.arch()},
                    {"layer_b", layer}};
   setup.settings = {{"--features-a", features_a},
-                    {"--weights-b", options.weights_b},
+                    {"--features-b", features_b},
+                    {"--val-features-a", options.val_features_a},
+                    {"features", fingerprint(train_maps->store())},
+                    {"features to measure on",
+                     fingerprint(measured_a->store()) + ", " + fingerprint(measured_b->store())},
+                    {"--weights-b", sha256_of_file(options.weights_b)},
+                    {"layer", layer},
                     {"--seed", run.seed},
                     {"--batch-size", batch_size}};
   add_settings(setup.settings, device);

@@ -109,6 +109,12 @@ std::string Table::to_string() const {
   return text;
 }
 
+std::vector<std::string> joined(std::vector<std::string> first,
+                                const std::vector<std::string>& more) {
+  first.insert(first.end(), more.begin(), more.end());
+  return first;
+}
+
 void Table::row(std::vector<std::string> cells) {
   for (std::string& cell : cells) cell = without_controls(cell);
   rows_.push_back(std::move(cells));

@@ -40,6 +40,10 @@ void warn(fmt::format_string<Args...> format, Args&&... args) {
   write_warning(fmt::format(format, std::forward<Args>(args)...));
 }
 
+// `more` behind `first`: a row of a Table from parts.
+std::vector<std::string> joined(std::vector<std::string> first,
+                                const std::vector<std::string>& more);
+
 // A small table: the first column aligned left, the others right; cells without_controls.
 class Table {
  public:

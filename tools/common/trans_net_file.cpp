@@ -87,6 +87,15 @@ void add_trans_net_options(CommandLine& line, TransNetChoice& choice) {
   line.flag("--fix-p", choice.fix_p, "the gates stay where they start");
 }
 
+void add_norm_options(CommandLine& line, TransNetChoice& choice) {
+  line.option("--input-norm", choice.input_norm,
+              "where the file does not say it: scale, instance or batch",
+              one_of({"scale", "instance", "batch"}));
+  line.flag("--affine", choice.affine, "likewise: of the instance or batch norm");
+  line.option("--stage-norm", choice.stage_norm, "likewise: sample or batch",
+              one_of({"sample", "batch"}));
+}
+
 TransNetOptions trans_net_options(const TransNetChoice& choice, std::int64_t channels_in,
                                   std::int64_t channels_out) {
   check_usage(2 * choice.padding == choice.kernel - 1,

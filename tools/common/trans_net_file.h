@@ -21,6 +21,8 @@ struct TransNetChoice {
   bool fix_p = false;
 };
 void add_trans_net_options(CommandLine& line, TransNetChoice& choice);
+// --input-norm --affine --stage-norm, for programs that only read Trans-Nets.
+void add_norm_options(CommandLine& line, TransNetChoice& choice);
 // The choice with the channels of the features. Throws UsageError when kernel and padding do not
 // keep the size of the maps.
 TransNetOptions trans_net_options(const TransNetChoice& choice, std::int64_t channels_in,

@@ -134,6 +134,26 @@ nlohmann::ordered_json VarianceReport::json() const {
   return json;
 }
 
+std::vector<std::string> VarianceReport::titles() const {
+  std::vector<std::string> titles;
+  for (std::size_t k = 0; k < orders.size(); ++k) titles.push_back(fmt::format("Var(x({}))", k));
+  titles.insert(titles.end(), {"Var(x_delta)", "share of x_delta"});
+  if (target.count() > 0) titles.emplace_back("Var(x_B)");
+  for (std::size_t i = 0; i < gates.size(); ++i) titles.push_back(fmt::format("p_{}", i));
+  return titles;
+}
+
+std::vector<std::string> VarianceReport::cells() const {
+  std::vector<std::string> cells;
+  for (const ChannelVariance& order : orders)
+    cells.push_back(fmt::format("{:.6g}", order.result()));
+  cells.push_back(fmt::format("{:.6g}", delta.result()));
+  cells.push_back(fmt::format("{:.2f} %", 100 * instability()));
+  if (target.count() > 0) cells.push_back(fmt::format("{:.6g}", target.result()));
+  for (const double p : gates) cells.push_back(fmt::format("{:.4f}", p));
+  return cells;
+}
+
 void VarianceReport::print() const {
   std::vector<std::string> header = {""};
   std::vector<std::string> values = {"variance"};

@@ -56,6 +56,10 @@ struct VarianceReport {
   std::string channels_csv() const;
   // Where x_delta varies more than B's features do, a warning that the Trans-Net is not yet one.
   void warn_where_untrained() const;
+  // The columns of a table with a line for each of several reports: Var(x(k)), Var(x_delta), its
+  // share in the total, Var(x_B) and the gates where they are known.
+  std::vector<std::string> titles() const;
+  std::vector<std::string> cells() const;
   // Names, variances with instability, gates and accuracies, and shares in the total; and that
   // warning.
   void print() const;

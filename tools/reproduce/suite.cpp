@@ -63,15 +63,26 @@ std::string word_of(const Json& value, const std::string& option) {
   return value.dump();
 }
 
-// The paths that may stand in a word: "mix320:CUB,DOGS" has two.
-void add_paths(const Json& value, std::vector<std::string>& paths) {
+// Whether a word of this option may be a path in the working directory without a slash in it: a
+// folder there that happens to be called alexnet is no input of --arch alexnet.
+bool names_files(const std::string& option) {
+  for (const char* part : {"data", "source", "weights", "features", "file", "table", "variance",
+                           "continue-from", "decode"})
+    if (option.find(part) != std::string::npos) return true;
+  return false;
+}
+
+// The paths that may stand in a word: "mix320:CUB,DOGS" has two. `bare`: also those without a
+// slash.
+void add_paths(const Json& value, bool bare, std::vector<std::string>& paths) {
   if (value.is_array())
-    for (const Json& element : value) add_paths(element, paths);
+    for (const Json& element : value) add_paths(element, bare, paths);
   if (!value.is_string()) return;
   const std::string word = value.get<std::string>();
   const auto add = [&](const std::string& path) {
-    if (!path.empty() && std::find(paths.begin(), paths.end(), path) == paths.end())
-      paths.push_back(path);
+    const bool step = !steps_in(path).empty();
+    if (path.empty() || !(bare || step || path.find('/') != std::string::npos)) return;
+    if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
   };
   add(word);
   const std::size_t kind = word.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-");
@@ -224,17 +235,17 @@ class Expansion {
       step.gives_output_dir = from.made_of->gives_output_dir;
       for (const Json& value : whole.arguments) {
         step.arguments.push_back(word_of(value, "arguments"));
-        add_paths(value, step.inputs);
+        add_paths(value, false, step.inputs);
       }
       for (const auto& [name, value] : step.options.items()) {
         if (value.is_null() || value == false) continue;
         step.arguments.push_back(name);
         if (value == true) continue;
         step.arguments.push_back(word_of(value, "options, " + name));
-        add_paths(value, step.inputs);
+        add_paths(value, names_files(name), step.inputs);
       }
-      add_paths(whole.inputs, step.inputs);
-      add_paths(whole.needs, step.inputs);
+      add_paths(whole.inputs, true, step.inputs);
+      add_paths(whole.needs, true, step.inputs);
       std::erase_if(step.inputs, [&](const std::string& input) {  // what stands in ${out}
         const std::vector<std::string> steps = steps_in(input);
         return std::find(steps.begin(), steps.end(), step.name) != steps.end();
