@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/file.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <sstream>
@@ -15,7 +16,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Words = std::vector<std::string>;
 
-// Two networks, their features, the Trans-Net between them, and the table.
+// Two networks, their features, the Trans-Net between them, how alike they are, and the table.
 const std::string kPlan = R"({
   "name": "tiny",
   "variables": {"data": "", "epochs": 2, "layer": "layer1", "transnet_epochs": 2},
@@ -33,9 +34,13 @@ const std::string kPlan = R"({
                  "--epochs": "${transnet_epochs}", "--lr": 1e-3, "--threads": 1}},
     {"name": "variance", "program": "variance",
      "options": {"--weights": "${step:trans}/last.safetensors", "--features-a": "${step:maps-a}",
-                 "--features-b": "${step:maps-b}", "--threads": 1}}
+                 "--features-b": "${step:maps-b}", "--threads": 1}},
+    {"name": "similarity", "program": "similarity",
+     "options": {"--features-a": "${step:maps-a}", "--features-b": "${step:maps-b}",
+                 "--measures": "cka", "--rows": "mean", "--threads": 1}}
   ],
   "results": [
+    {"name": "cka", "from": "${step:similarity}/similarity.json", "value": "/measures/0/value"},
     {"name": "instability", "from": "${step:variance}/variance.json", "value": "/instability"},
     {"name": "loss", "from": "${step:net-b}/metrics.jsonl", "where": "lowest loss",
      "value": "/loss"}
@@ -43,7 +48,8 @@ const std::string kPlan = R"({
   "tables": [{"title": "Tiny", "columns": ["instability"],
               "rows": [{"title": "measured here", "results": ["instability"], "paper": [0.124]}]}]
 })";
-const Words kAllSteps = {"net-a.3", "net-b.3", "maps-a.3", "maps-b.3", "trans.3", "variance.3"};
+const Words kAllSteps = {"net-a.3", "net-b.3",    "maps-a.3",    "maps-b.3",
+                         "trans.3", "variance.3", "similarity.3"};
 
 class Reproduce : public ::testing::Test {
  protected:
@@ -86,8 +92,8 @@ TEST_F(Reproduce, RunsEachStepOnceAndAgainWhatChanged) {
   EXPECT_EQ(ran(first), kAllSteps);
   const Json found = Json::parse(results("out"));
   const Json variance = Json::parse(text_of(folder_ / "out/steps/variance.3/variance.json"));
-  EXPECT_EQ(found["results"][0]["values"][0]["value"], variance["instability"]);
-  EXPECT_EQ(found["results"][0]["values"][0]["repetition"], (Json{{"seed", 3}}));
+  EXPECT_EQ(found["results"][1]["values"][0]["value"], variance["instability"]);
+  EXPECT_EQ(found["results"][1]["values"][0]["repetition"], (Json{{"seed", 3}}));
   EXPECT_EQ(found["tables"][0]["rows"][0]["cells"][0]["paper"], 0.124);
   EXPECT_EQ(results("out").find(folder_.path().string()), std::string::npos)
       << "results.json holds a path";
@@ -177,7 +183,7 @@ TEST_F(Reproduce, InterruptedLetsTheStepSaveItself) {
           {.meanwhile = signal_after(folder_ / "out/steps/net-a.3/metrics.jsonl", 1, SIGINT,
                                      std::chrono::milliseconds(10))});
   EXPECT_EQ(stopped.code, 130) << stopped.err;
-  EXPECT_NE(stopped.err.find("interrupted at step net-a.3, 1 of 6"), std::string::npos)
+  EXPECT_NE(stopped.err.find("interrupted at step net-a.3, 1 of 7"), std::string::npos)
       << stopped.err;
   EXPECT_NE(stopped.err.find("concord-reproduce " + plan()), std::string::npos) << stopped.err;
   EXPECT_TRUE(fs::exists(folder_ / "out/steps/net-a.3/last.safetensors"));
@@ -206,13 +212,25 @@ TEST_F(Reproduce, AFailureIsNamedAndMended) {
                   "logs/maps-a.3.log", "step trans.3: not run, for it needs the step maps-a.3"});
   EXPECT_EQ(ran(failed), (Words{"net-a.3", "net-b.3"}));
   const Json found = Json::parse(results("out"));
-  EXPECT_TRUE(found["results"][0]["mean"].is_null());
-  EXPECT_TRUE(found["results"][1]["mean"].is_number());
+  EXPECT_TRUE(found["results"][1]["mean"].is_null());
+  EXPECT_TRUE(found["results"][2]["mean"].is_number());
   EXPECT_NE(failed.out.find("-"), std::string::npos);
 
   const ProgramResult mended = run("out");
   EXPECT_EQ(mended.code, 0) << mended.err;
-  EXPECT_EQ(ran(mended), (Words{"maps-a.3", "maps-b.3", "trans.3", "variance.3"}));
+  EXPECT_EQ(ran(mended), (Words{"maps-a.3", "maps-b.3", "trans.3", "variance.3", "similarity.3"}));
+}
+
+// An input that is no longer there is told before anything of the suite is removed.
+TEST_F(Reproduce, AnInputThatIsGoneLosesNothing) {
+  ASSERT_EQ(run("out", {"--only", "net-a"}).code, 0);
+  const std::string before = text_of(folder_ / "out/steps/net-a.3/last.safetensors");
+  fs::rename(folder_ / "data", folder_ / "moved");
+  expect_failure(run("out", {"--only", "net-a"}), 1,
+                 {"step net-a.3", (folder_ / "data").string(), "bring it back"});
+  EXPECT_EQ(text_of(folder_ / "out/steps/net-a.3/last.safetensors"), before);
+  fs::rename(folder_ / "moved", folder_ / "data");
+  EXPECT_EQ(ran(run("out", {"--only", "net-a"})), Words{});
 }
 
 TEST_F(Reproduce, WhoseFolderItIs) {
@@ -273,7 +291,7 @@ TEST_F(Reproduce, DryRunSaysWhatItWouldDoAndWritesNothing) {
   EXPECT_NE(fresh.out.find("concord-train --data " + (folder_ / "data").string()),
             std::string::npos);
   EXPECT_NE(fresh.out.find("maps-a.3: after net-a.3"), std::string::npos);
-  EXPECT_NE(fresh.out.find("6 steps would run"), std::string::npos);
+  EXPECT_NE(fresh.out.find("7 steps would run"), std::string::npos);
   EXPECT_FALSE(fs::exists(folder_ / "out"));
 
   ASSERT_EQ(run("out", {"--only", "net-a"}).code, 0);
@@ -290,7 +308,89 @@ TEST_F(Reproduce, DryRunSaysWhatItWouldDoAndWritesNothing) {
   EXPECT_NE(begun.out.find("(measured here)"), std::string::npos) << begun.out;
   const ProgramResult rest = run("out", {"--dry-run"});
   EXPECT_NE(rest.out.find("net-a.3: done, would be skipped"), std::string::npos) << rest.out;
-  EXPECT_NE(rest.out.find("5 steps would run"), std::string::npos) << rest.out;
+  EXPECT_NE(rest.out.find("6 steps would run"), std::string::npos) << rest.out;
+}
+
+// Of each program that writes checkpoints.
+TEST_F(Reproduce, TheDiskThatIsForeseenIsTheDiskThatIsTaken) {
+  std::string plan_text = kPlan;
+  const std::string last = R"("--measures": "cka", "--rows": "mean", "--threads": 1}})";
+  ASSERT_NE(plan_text.find(last), std::string::npos);
+  plan_text.replace(plan_text.find(last), last.size(), last + R"(,
+    {"name": "refine", "program": "refine",
+     "options": {"--weights-a": "${step:net-a}/last.safetensors", "--layer": "layer1",
+                 "--weights-b": "${step:net-b}/last.safetensors", "--data": "${data}",
+                 "--transnet-weights": "${step:trans}/last.safetensors", "--orders": ["0", "02"],
+                 "--epochs": 1, "--batch-size": 8, "--threads": 1}},
+    {"name": "diagnose", "program": "diagnose",
+     "options": {"--weights-strong": "${step:net-a}/last.safetensors", "--layer-strong": "layer3",
+                 "--weights-weak": "${step:net-b}/last.safetensors", "--layer-weak": "layer4",
+                 "--data": "${data}", "--epochs": 1, "--orders": 2, "--threads": 1}},
+    {"name": "compress", "program": "compress",
+     "options": {"--weights": "${step:net-a}/last.safetensors", "--data": "${data}", "--epochs": 1,
+                 "--share-epochs": 0, "--batch-size": 8, "--prune-conv": 0, "--prune-fc": 0,
+                 "--layer": "layer2", "--transnet-epochs": 1, "--threads": 1}},
+    {"name": "born-again", "program": "born-again",
+     "options": {"--weights": "${step:net-a}/last.safetensors", "--data": "${data}",
+                 "--generations": 2, "--epochs": 1, "--batch-size": 8, "--layer": "layer3",
+                 "--transnet-epochs": 1, "--threads": 1}})");
+  write_bytes(plan(), plan_text);
+  const ProgramResult foreseen = run("out", {"--dry-run"});
+  ASSERT_EQ(foreseen.code, 0) << foreseen.err;
+  const auto bytes_of = [&](const std::string& step) {
+    const std::size_t at = foreseen.out.find("disk ", foreseen.out.find("\n" + step + ":"));
+    std::istringstream text(foreseen.out.substr(at + 5));
+    double value = 0;
+    std::string unit;
+    text >> value >> unit;
+    return value * (unit == "KiB" ? 1 << 10 : unit == "MiB" ? 1 << 20 : 1 << 30);
+  };
+  const ProgramResult done = run("out");
+  ASSERT_EQ(done.code, 0) << done.err;
+  const Json timings = Json::parse(text_of(folder_ / "out/timings.json"));
+  for (const char* step :
+       {"net-b.3", "trans.3", "refine.3", "diagnose.3", "compress.3", "born-again.3"}) {
+    const double taken = timings["steps"][step]["bytes"];
+    // Reports, logs and pictures are small beside the checkpoints, and guessed.
+    EXPECT_NEAR(bytes_of(step), taken, 0.03 * taken) << step << "\n" << foreseen.out;
+  }
+  for (const char* step : {"diagnose.3", "compress.3", "born-again.3"}) {
+    const std::size_t at = foreseen.out.find("disk ", foreseen.out.find("\n" + std::string(step)));
+    const std::string line = foreseen.out.substr(at, foreseen.out.find('\n', at) - at);
+    EXPECT_TRUE(line.ends_with(" while it runs")) << line;
+  }
+}
+
+TEST_F(Reproduce, SeveralRepetitionsAreAveraged) {
+  std::string plan_text = kPlan;
+  plan_text.replace(plan_text.find("[3]"), 3, "[3, 4, 6]");
+  write_bytes(plan(), plan_text);
+  ASSERT_EQ(run("out", {"--repetitions", "1"}).code, 0);
+  EXPECT_EQ(Json::parse(results("out"))["results"][1]["deviation"], nullptr);
+  const ProgramResult next = run("out", {"--dry-run"});
+  EXPECT_NE(next.out.find("(as net-b.3, measured here)"), std::string::npos) << next.out;
+  EXPECT_NE(next.out.find("14 steps would run"), std::string::npos) << next.out;
+
+  const ProgramResult all = run("out");
+  ASSERT_EQ(all.code, 0) << all.err;
+  EXPECT_EQ(ran(all).size(), 14U) << all.err;
+  const Json found = Json::parse(results("out"))["results"][1];
+  double sum = 0;
+  std::vector<double> values;
+  for (const char* seed : {"3", "4", "6"}) {
+    const Json report = Json::parse(
+        text_of(folder_ / (std::string("out/steps/variance.") + seed + "/variance.json")));
+    values.push_back(report["instability"]);
+    sum += values.back();
+    EXPECT_EQ(found["values"][values.size() - 1]["value"], values.back());
+  }
+  double squares = 0;
+  for (const double value : values) squares += (value - sum / 3) * (value - sum / 3);
+  EXPECT_EQ(found["n"], 3);
+  EXPECT_NEAR(found["mean"].get<double>(), sum / 3, 1e-12);
+  EXPECT_NEAR(found["deviation"].get<double>(), std::sqrt(squares / 2), 1e-12);
+  EXPECT_GT(squares, 0);  // other seeds, other networks
+  EXPECT_NE(all.out.find(" ± "), std::string::npos) << all.out;
 }
 
 // Every step of the plans that are shipped, against the options that the programs have.

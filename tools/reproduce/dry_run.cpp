@@ -1,5 +1,6 @@
 #include "tools/reproduce/dry_run.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "tools/common/interrupt.h"
@@ -46,6 +47,7 @@ void print_dry_run(const Suite& suite, const Workspace& workspace, const Program
   std::vector<std::string> because(suite.steps.size());  // empty: would be skipped
   Sum time;
   Sum disk;
+  double temporary = 0;
   int running = 0;
   for (std::size_t i = 0; i < suite.steps.size(); ++i) {
     if (!options.chosen[i]) continue;
@@ -68,17 +70,21 @@ void print_dry_run(const Suite& suite, const Workspace& workspace, const Program
       const Estimate estimate = estimator.of(i);
       time.add(estimate.seconds);
       disk.add(estimate.bytes);
+      temporary = std::max(temporary, estimate.temporary_bytes);
       ++running;
-      text += fmt::format("    time {}, disk {}\n", described(estimate.seconds, true),
+      text += fmt::format("    time {}, disk {}", described(estimate.seconds, true),
                           described(estimate.bytes, false));
+      if (estimate.temporary_bytes > 0)
+        text += fmt::format(", and {} while it runs", bytes_text(estimate.temporary_bytes));
+      text += "\n";
     }
     tool::write_live("");
     std::fputs(tool::without_controls(text).c_str(), stdout);
   }
-  std::fputs(fmt::format("{} steps would run: time {}, disk {}\n", running, time.text(true),
-                         disk.text(false))
-                 .c_str(),
-             stdout);
+  std::string sum = fmt::format("{} steps would run: time {}, disk {}", running, time.text(true),
+                                disk.text(false));
+  if (temporary > 0) sum += fmt::format(", and up to {} while a step runs", bytes_text(temporary));
+  std::puts(sum.c_str());
 }
 
 }  // namespace concord::reproduce

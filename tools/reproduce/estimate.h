@@ -4,7 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "tools/reproduce/facts.h"
+#include "tools/reproduce/run_suite.h"
+#include "tools/reproduce/step_cost.h"
 
 namespace concord::reproduce {
 
@@ -15,28 +16,23 @@ struct Amount {
 
 struct Estimate {
   Amount seconds;
-  Amount bytes;
+  Amount bytes;                // that stay
+  double temporary_bytes = 0;  // more, while the step runs
 };
 
 // The best that is known, in this order: what an earlier run of the same command in the same folder
-// took; what the plan says; for the programs train, features and transnet, the sizes of what they
-// write (the last and the best checkpoint; stores of features) and, with `measure`, images times
-// epochs over the rate at which concord-bench runs their step here.
+// took, or of the same step in another repetition; what the plan says; what follows from the step's
+// options (step_cost.h), the time of it, with `measure`, at the rates at which concord-bench runs
+// its parts here.
 class Estimator {
  public:
   Estimator(const Suite& suite, const Workspace& workspace, const Programs& programs, bool measure);
   Estimate of(std::size_t step);
 
  private:
-  // Work on images: how many pass through which step of concord-bench.
-  struct Work {
-    double images = 0;
-    std::string step;  // "train:resnet18"
-    std::vector<std::string> arguments;
-  };
-  std::optional<double> computed_bytes(const Step& step);
-  std::vector<Work> work_of(const Step& step);
-  Amount measured_seconds(const Step& step);
+  // Null where it has not run; `source` says where.
+  const Timing* timing_of(const Step& step, std::string& source) const;
+  Amount measured_seconds(const std::vector<Work>& work);
   // Images a second; measured once for the same step and arguments.
   double rate_of(const Work& work);
 

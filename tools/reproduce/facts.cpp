@@ -43,7 +43,7 @@ auto unless_it_fails(Find find) -> decltype(find()) {
 
 }  // namespace
 
-const Step* Facts::step_of(const std::string& path) const {
+const Step* Facts::step_in(const std::string& path) const {
   const std::vector<std::string> names = steps_in(path);
   if (names.size() != 1) return nullptr;
   for (const Step& step : suite_.steps)
@@ -72,7 +72,7 @@ std::optional<DataFacts> Facts::data(const std::string& path) {
   const auto find = [&]() -> std::optional<DataFacts> {
     const std::string place = workspace_.resolve(path);
     std::error_code error;
-    const Step* step = step_of(path);
+    const Step* step = step_in(path);
     if (step != nullptr && !fs::exists(place, error)) {
       const std::string kind =
           step->program == "prepare" && !step->arguments.empty() ? step->arguments.front() : "";
@@ -111,19 +111,22 @@ std::optional<NetworkFacts> Facts::network(const Step& step) {
   if (!images) return {};
   facts.classes = images->classes;
   return unless_it_fails([&]() -> std::optional<NetworkFacts> {
-    const std::string key = fmt::format("{} {}", facts.arch, facts.classes);
-    if (!networks_.contains(key)) {
-      const auto network = build(facts);
-      NetworkFacts counted;
-      for (const auto& [name, value] : network->named_state()) counted.parameters += value.numel();
-      for (const auto& [name, value] : network->named_parameters())
-        counted.trained += value.numel();
-      networks_[key] = counted;
-    }
-    facts.parameters = networks_[key].parameters;
-    facts.trained = networks_[key].trained;
+    count_parameters(facts);
     return facts;
   });
+}
+
+void Facts::count_parameters(NetworkFacts& facts) {
+  const std::string key = fmt::format("{} {}", facts.arch, facts.classes);
+  if (!networks_.contains(key)) {
+    const auto network = build(facts);
+    NetworkFacts counted;
+    for (const auto& [name, value] : network->named_state()) counted.parameters += value.numel();
+    for (const auto& [name, value] : network->named_parameters()) counted.trained += value.numel();
+    networks_[key] = counted;
+  }
+  facts.parameters = networks_[key].parameters;
+  facts.trained = networks_[key].trained;
 }
 
 std::optional<NetworkFacts> Facts::network_in(const std::string& path) {
@@ -138,25 +141,37 @@ std::optional<NetworkFacts> Facts::network_in(const std::string& path) {
       facts.arch = saved["arch"];
       facts.classes = saved["classes"];
       facts.image_size = saved.value("image_size", 0);
+      count_parameters(facts);
       return facts;
     });
-  const Step* step = step_of(path);
+  const Step* step = step_in(path);
   return step != nullptr ? network(*step) : std::nullopt;
 }
 
-std::optional<std::array<std::int64_t, 3>> Facts::shape(const NetworkFacts& network,
-                                                        std::int64_t image_size,
-                                                        const std::string& layer) {
+std::optional<MapShape> Facts::shape(const NetworkFacts& network, std::int64_t image_size,
+                                     const std::string& layer) {
   if (image_size < 1) return {};
   const std::string key = fmt::format("{} {} {}", network.arch, image_size, layer);
   if (const auto known = shapes_.find(key); known != shapes_.end()) return known->second;
-  return unless_it_fails([&]() -> std::optional<std::array<std::int64_t, 3>> {
+  return unless_it_fails([&]() -> std::optional<MapShape> {
     const NoGradGuard no_gradients;
     const auto built = build(network);
     built->set_training(false);
     const Shape found =
         built->features(Tensor::zeros({1, 3, image_size, image_size}), layer).shape();
     return shapes_[key] = {found[1], found[2], found[3]};
+  });
+}
+
+std::optional<std::int64_t> Facts::trained_after(const NetworkFacts& network,
+                                                 const std::string& layer) {
+  return unless_it_fails([&]() -> std::optional<std::int64_t> {
+    const auto built = build(network);
+    built->freeze_through(layer);
+    std::int64_t values = 0;
+    for (const auto& [name, value] : built->named_parameters())
+      if (value.requires_grad()) values += value.numel();
+    return values;
   });
 }
 
@@ -185,7 +200,7 @@ std::optional<FeatureFacts> Facts::features_in(const std::string& path) {
                               .shape = {store.shape()[1], store.shape()[2], store.shape()[3]}};
         }))
       return read;
-  const Step* step = step_of(path);
+  const Step* step = step_in(path);
   return step != nullptr && step->program == "features" ? features(*step) : std::nullopt;
 }
 

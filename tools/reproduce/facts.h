@@ -24,9 +24,11 @@ struct NetworkFacts {
   std::int64_t trained = 0;     // values in parameters
 };
 
+using MapShape = std::array<std::int64_t, 3>;  // C, H, W
+
 struct FeatureFacts {
   std::int64_t images = 0;
-  std::array<std::int64_t, 3> shape{};  // C, H, W
+  MapShape shape{};
 };
 
 // Nothing where it cannot be told; each fact is found once.
@@ -47,23 +49,27 @@ class Facts {
   std::optional<FeatureFacts> features(const Step& step);
   std::optional<FeatureFacts> features_in(const std::string& path);
   // Of a layer for an image of that many pixels.
-  std::optional<std::array<std::int64_t, 3>> shape(const NetworkFacts& network,
-                                                   std::int64_t image_size,
-                                                   const std::string& layer);
+  std::optional<MapShape> shape(const NetworkFacts& network, std::int64_t image_size,
+                                const std::string& layer);
+  // Values in the parameters after a layer.
+  std::optional<std::int64_t> trained_after(const NetworkFacts& network, const std::string& layer);
 
   // An option's value: as in the plan, else the program's default; empty where there is neither.
   std::string option(const Step& step, const std::string& name) const;
   std::optional<double> number(const Step& step, const std::string& name) const;
+  // Whose folder the path names or leads into; null where it is no step's.
+  const Step* step_in(const std::string& path) const;
 
  private:
-  const Step* step_of(const std::string& path) const;
+  // Those of its architecture and classes, put in.
+  void count_parameters(NetworkFacts& facts);
 
   const Suite& suite_;
   const Workspace& workspace_;
   const Programs& programs_;
   std::map<std::string, std::optional<DataFacts>> data_;
   std::map<std::string, NetworkFacts> networks_;  // by architecture and classes
-  std::map<std::string, std::array<std::int64_t, 3>> shapes_;
+  std::map<std::string, MapShape> shapes_;
 };
 
 }  // namespace concord::reproduce
