@@ -1,5 +1,6 @@
 // concord-reproduce: runs a suite of experiments from a plan, skipping what is done already.
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 
@@ -35,20 +36,35 @@ std::string sha256_of(const std::string& text) {
   return hash.digest();
 }
 
-// What --set said; of a path what lies there, for results are the same wherever the data is.
+// What --set said; of what names inputs of steps ("FOLDER", "mix320:CUB,DOGS") what lies there, for
+// results are the same wherever the data is.
 Json settings_of(const std::vector<std::string>& assignments, const PlanFile& plan,
-                 ContentHashes& hashes) {
+                 const Suite& suite, ContentHashes& hashes) {
+  const auto is_input = [&](const std::string& path) {
+    return std::any_of(suite.steps.begin(), suite.steps.end(), [&](const Step& step) {
+      return std::find(step.inputs.begin(), step.inputs.end(), path) != step.inputs.end();
+    });
+  };
   Json settings = Json::object();
   for (const std::string& assignment : assignments) {
     const std::string name = assignment.substr(0, assignment.find('='));
     const Json& value = plan.variables[name];
-    const bool path = value.is_string() && value.get<std::string>().find('/') != std::string::npos;
-    if (!path) {
+    Json found = Json::array();
+    for (const std::string& path : reproduce::paths_in(value, true))
+      if (is_input(path))
+        if (const std::string hash = hashes.of(path, Records::kLeftOut).hash; hash != kAbsent)
+          found.push_back(hash);
+    const std::string text = value.is_string() ? value.get<std::string>() : "";
+    const std::size_t colon = text.find(':');
+    if (found.empty() && text.find('/') == std::string::npos)
       settings[name] = value;
-      continue;
-    }
-    const std::string hash = hashes.of(value.get<std::string>(), Records::kLeftOut).hash;
-    settings[name] = {{"sha256", hash != kAbsent ? hash : sha256_of(value.get<std::string>())}};
+    else if (found.empty())
+      settings[name] = {{"sha256", sha256_of(text)}};
+    else if (is_input(text) || colon == std::string::npos)
+      settings[name] = {{"sha256", found.size() == 1 ? found[0] : found}};
+    else
+      settings[name] = {{"kind", text.substr(0, colon)},
+                        {"sha256", found.size() == 1 ? found[0] : found}};
   }
   return settings;
 }
@@ -66,7 +82,7 @@ void write_results(const Options& options, const PlanFile& plan, const Suite& su
   Json json;
   json["plan"] = plan.name;
   json["plan_sha256"] = sha256_of(plan.text);
-  json["set"] = settings_of(options.set, plan, hashes);
+  json["set"] = settings_of(options.set, plan, suite, hashes);
   json["version"] = CONCORD_VERSION;
   json.update(results_json(suite, measured));
   write_file(workspace.root() / "results.json", text_of_json(json, 2) + "\n");

@@ -37,7 +37,8 @@ struct ProgramLimits {
   rlim_t file_bytes = RLIM_INFINITY;  // larger files cannot be written: a full disk
   // Called every 5 ms while the program runs, with its process, to send it signals.
   std::function<void(pid_t)> meanwhile = {};
-  std::string input = {};  // standard input
+  std::string input = {};      // standard input
+  std::string directory = {};  // that it works in; empty: where the tests do
 };
 
 // `program` without path ("concord-train").
@@ -61,6 +62,7 @@ inline ProgramResult run_program(const std::string& program, std::vector<std::st
         std::freopen(out.c_str(), "w", stdout) == nullptr ||
         std::freopen(err.c_str(), "w", stderr) == nullptr)
       ::_exit(126);
+    if (!limits.directory.empty() && ::chdir(limits.directory.c_str()) != 0) ::_exit(126);
     const rlimit limit{limits.file_bytes, limits.file_bytes};
     if (limits.file_bytes != RLIM_INFINITY) ::setrlimit(RLIMIT_FSIZE, &limit);
     ::execv(path.c_str(), argv.data());

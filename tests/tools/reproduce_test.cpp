@@ -100,6 +100,9 @@ TEST_F(Reproduce, RunsEachStepOnceAndAgainWhatChanged) {
   EXPECT_NE(first.out.find("0.124"), std::string::npos) << first.out;
   EXPECT_NE(text_of(folder_ / "out/tables.md").find("| measured here | 0.124 |"),
             std::string::npos);
+  // Where the data lies does not matter, what lies there does.
+  const std::string here = found["set"]["data"]["sha256"];
+  EXPECT_EQ(here.size(), 64U) << found["set"];
   const Json seed_of_b = Json::parse(text_of(folder_ / "out/steps/net-b.3/config.json"));
   EXPECT_EQ(seed_of_b["options"]["seed"], 13);
 
@@ -359,6 +362,33 @@ TEST_F(Reproduce, TheDiskThatIsForeseenIsTheDiskThatIsTaken) {
     const std::string line = foreseen.out.substr(at, foreseen.out.find('\n', at) - at);
     EXPECT_TRUE(line.ends_with(" while it runs")) << line;
   }
+}
+
+TEST_F(Reproduce, ResultsTellTheDataByItsContent) {
+  write_bytes(plan(), R"({
+    "name": "copy", "variables": {"data": "", "size": 32},
+    "steps": [{"name": "net", "program": "train",
+               "options": {"--data": "${data}", "--arch": "resnet18", "--image-size": "${size}",
+                           "--epochs": 1, "--batch-size": 8, "--threads": 1}}],
+    "results": [{"name": "loss", "from": "${step:net}/metrics.jsonl", "where": "last",
+                 "value": "/loss"}]})");
+  const auto set = [&](const std::string& out, const std::string& data) {
+    ProgramLimits here;
+    here.directory = folder_.path().string();
+    const ProgramResult result = run_program("concord-reproduce",
+                                             {plan(), "--output-dir", (folder_ / out).string(),
+                                              "--set", "data=" + data, "--set", "size=33"},
+                                             here);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return Json::parse(results(out))["set"];
+  };
+  const Json absolute = set("absolute", (folder_ / "data").string());
+  EXPECT_EQ(absolute["size"], 33);
+  EXPECT_EQ(set("relative", "data"), absolute);
+  fs::rename(folder_ / "data", folder_ / "elsewhere");
+  EXPECT_EQ(set("renamed", "elsewhere"), absolute);
+  fs::remove(folder_ / "elsewhere/train/blue/01.png");
+  EXPECT_NE(set("fewer", "elsewhere"), absolute);
 }
 
 TEST_F(Reproduce, SeveralRepetitionsAreAveraged) {

@@ -72,8 +72,7 @@ bool names_files(const std::string& option) {
   return false;
 }
 
-// The paths that may stand in a word: "mix320:CUB,DOGS" has two. `bare`: also those without a
-// slash.
+// paths_in, added to those that are there.
 void add_paths(const Json& value, bool bare, std::vector<std::string>& paths) {
   if (value.is_array())
     for (const Json& element : value) add_paths(element, bare, paths);
@@ -399,6 +398,12 @@ class Expansion {
 };
 
 }  // namespace
+
+std::vector<std::string> paths_in(const Json& value, bool bare) {
+  std::vector<std::string> paths;
+  add_paths(value, bare, paths);
+  return paths;
+}
 
 Suite expand(const PlanFile& plan, std::optional<std::size_t> repetitions) {
   return located(plan.path, [&] { return Expansion(plan, repetitions).run(); });

@@ -58,6 +58,11 @@ struct Suite {
   std::vector<ResultTable> tables;
 };
 
+// The paths that may stand in a word or in the words of a list: itself, and after KIND: each
+// between commas ("mix320:CUB,DOGS" has two). `bare`: also those without a slash and without a
+// step.
+std::vector<std::string> paths_in(const Json& value, bool bare);
+
 // Expands for_each and the first `repetitions` repetitions (absent: all). A step or result that
 // uses a variable of the repetitions, or a step that does, is there once for each of them; the
 // others once. Steps with when_needed are left out where nothing needs them. Throws Error naming
