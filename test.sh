@@ -21,4 +21,4 @@ echo "The device suite on a GPU: $(build/bin/device_tests --gtest_filter='*/cuda
 configure --preset fuzz
 cmake --build build-fuzz
 ctest --test-dir build-fuzz --output-on-failure -j2
-ctest --test-dir build --output-on-failure "$@"
+ctest --test-dir build --output-on-failure -j2 "$@"

@@ -46,21 +46,25 @@ struct FolderWalk {
   }
 };
 
-// The archives of a folder in which nothing was unpacked.
-std::vector<fs::path> archives_in(const fs::path& folder) {
+struct ArchivesOfFolder {
   std::vector<fs::path> archives;
+  bool beside_folders = false;
+};
+
+ArchivesOfFolder archives_in(const fs::path& folder) {
+  ArchivesOfFolder result;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with('.')) continue;
-    if (entry.is_directory(error)) return {};
+    if (entry.is_directory(error)) result.beside_folders = true;
     // What is still being fetched (download.h) is not read.
     if (entry.is_regular_file(error) && !name.ends_with(".partial") &&
         looks_like_archive(entry.path()))
-      archives.push_back(entry.path());
+      result.archives.push_back(entry.path());
   }
-  std::sort(archives.begin(), archives.end());
-  return archives;
+  std::sort(result.archives.begin(), result.archives.end());
+  return result;
 }
 
 }  // namespace
@@ -90,9 +94,13 @@ FileSource::FileSource(const std::vector<fs::path>& archives, SourceOptions opti
 }
 
 void FileSource::open_folder() {
-  const std::vector<fs::path> archives = archives_in(location_);
-  for (const fs::path& archive : archives) open_archive(archive);
-  if (!archives.empty()) return;
+  const ArchivesOfFolder found = archives_in(location_);
+  if (!found.archives.empty() && !found.beside_folders) {
+    for (const fs::path& archive : found.archives) open_archive(archive);
+    return;
+  }
+  for (const fs::path& archive : found.archives)
+    passed_over_.push_back(archive.filename().string());
   FolderWalk walk{location_, options_.limits.entries};
   walk.visit("", 0);
   files_ = std::move(walk.files);

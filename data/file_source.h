@@ -48,6 +48,8 @@ class FileSource {
   bool contains(const std::string& file) const;
   // The archives it is made of, none for a folder.
   std::vector<SourceArchive> archives() const;
+  // Archives in a folder that holds folders too, which are not read.
+  const std::vector<std::string>& passed_over() const { return passed_over_; }
   // What is odd about it, a line each: archives of a published name with another size.
   const std::vector<std::string>& warnings() const { return warnings_; }
   // How messages call the file: its path, or "ARCHIVE: FILE".
@@ -92,6 +94,7 @@ class FileSource {
   std::vector<std::shared_ptr<const ArchiveFile>> archives_;
   std::unordered_map<std::string, std::size_t> archive_of_;
   std::vector<std::string> warnings_;
+  std::vector<std::string> passed_over_;
 };
 
 }  // namespace concord

@@ -78,6 +78,16 @@ TEST(ConcordPreparePublished, RefusesABadArchiveByName) {
   EXPECT_EQ(folder.listing(), (std::vector<std::string>{"cub", "cub.tar"}));
 }
 
+TEST(ConcordPreparePublished, ArchivesBesideFoldersAreNamed) {
+  const TempFolder folder;
+  draw_cub(folder / "cub", 2, 64);
+  fs::create_directories(folder / "downloads/other");
+  write_archive(folder / "downloads/cub.tar", entries_of(folder / "cub", "cub/"));
+  expect_failure(prepare_cub(folder / "downloads", folder / "out"), 1,
+                 {"downloads: holds no images.txt", "cub.tar beside folders there was not read"});
+  EXPECT_EQ(prepare_cub(folder / "downloads/cub.tar", folder / "out").code, 0);
+}
+
 // The run is killed in the middle: the next one goes on, and nobody could tell from the result.
 TEST(ConcordPreparePublished, AKilledRunIsGoneOnWithToTheSameBytes) {
   const TempFolder folder;

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <cmath>
 #include <memory>
 #include <sstream>
@@ -116,6 +118,23 @@ std::vector<std::shared_ptr<FileSource>> open_sources(const PublishedKind& kind,
   return sources;
 }
 
+// kind.plan; where that finds no data set, what may be meant is told.
+ImagePlan planned(const PublishedKind& kind, const Sources& sources,
+                  const PrepareCommand& command) {
+  try {
+    return kind.plan(sources, command);
+  } catch (const Error& error) {
+    for (const FileSource* source : sources)
+      if (!source->passed_over().empty())
+        fail(
+            "{}; {} beside folders there {} not read: name an archive itself, or a folder with the "
+            "archives alone, as --source",
+            error.what(), fmt::format("{}", fmt::join(source->passed_over(), ", ")),
+            source->passed_over().size() == 1 ? "was" : "were");
+    throw;
+  }
+}
+
 void compare_with_published(const ImagePlan& plan, const PrepareReport& report) {
   for (std::size_t split = 0; split < plan.published.size(); ++split)
     if (report.totals[split] != plan.published[split])
@@ -143,7 +162,7 @@ void prepare_published(const PrepareCommand& command) {
   const auto opened = open_sources(kind, command);
   Sources sources;
   for (const auto& source : opened) sources.push_back(source.get());
-  const ImagePlan plan = kind.plan(sources, command);
+  const ImagePlan plan = planned(kind, sources, command);
   PrepareOptions options;
   options.strict = command.strict;
   options.quality = command.quality;
