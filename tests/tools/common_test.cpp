@@ -20,7 +20,6 @@
 #include "tools/common/saved_configuration.h"
 #include "tools/common/stroke_font.h"
 #include "tools/common/tensor_stream.h"
-#include "tools/common/tensorboard.h"
 #include "tools/common/terminal.h"
 
 namespace concord::tool {
@@ -45,7 +44,8 @@ TEST(DeviceOptions, CudnnSearchIsAsAskedFor) {
   EXPECT_EQ(search.workspace_bytes, 129U << 19);
   kernels::set_cudnn_search(before);
 
-  // A run goes on with what changes its bits only; on the CPU nothing of it does.
+  // A run goes on with what changes its bits only; on the CPU nothing of it
+  // does.
   nlohmann::ordered_json settings;
   add_settings(settings, options);
   EXPECT_FALSE(settings.contains("--cudnn-search"));
@@ -62,7 +62,8 @@ TEST(HostMemory, IsWhatTheSystemSays) {
   EXPECT_LT(available, std::size_t{1} << 50);
 }
 
-// What is counted on the network's device is what rank_of_label says, of ties and of NaN too.
+// What is counted on the network's device is what rank_of_label says, of ties
+// and of NaN too.
 TEST(Classification, HitsAreTheRanksOfTheLabels) {
   for (const std::int64_t classes : {1, 2, 5, 6, 40}) {
     constexpr std::int64_t kRows = 400;
@@ -93,47 +94,6 @@ TEST(Classification, HitsAreTheRanksOfTheLabels) {
         count_hits(Tensor::zeros({1, 7}), Tensor::of<std::int64_t>({1}, {7}));
       },
       {"label 7 of sample 0", "[0, 7)"});
-}
-
-TEST(TensorBoard, Crc32cOfKnownTexts) {
-  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);
-  // RFC 3720, B.4 and the customary check value.
-  EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43U);
-  EXPECT_EQ(crc32c("123456789"), 0xe3069283U);
-}
-
-TEST(TensorBoard, RecordsAsTheFormatSays) {
-  const TemporaryFolder folder;
-  {
-    EventWriter writer(folder.path());
-    const std::vector<std::pair<std::string, double>> values = {{"val/loss", 0.5}};
-    writer.scalars(300, values);
-  }
-  const auto names = test::file_names(folder.path());
-  ASSERT_EQ(names.size(), 1U);
-  EXPECT_EQ(names[0].rfind("events.out.tfevents.", 0), 0U);
-  const std::string bytes = test::text_of(folder / names[0]);
-  std::vector<std::string> events;
-  for (std::size_t at = 0; at < bytes.size();) {
-    const auto number = [&]<class T>(std::size_t where, T value) {
-      std::memcpy(&value, bytes.data() + where, sizeof value);
-      return value;
-    };
-    const auto masked = [](std::uint32_t crc) { return ((crc >> 15) | (crc << 17)) + 0xa282ead8U; };
-    const auto length = number(at, std::uint64_t{});
-    EXPECT_EQ(number(at + 8, std::uint32_t{}), masked(crc32c(bytes.substr(at, 8))));
-    events.push_back(bytes.substr(at + 12, length));
-    EXPECT_EQ(number(at + 12 + length, std::uint32_t{}), masked(crc32c(events.back())));
-    at += 16 + length;
-  }
-  ASSERT_EQ(events.size(), 2U);
-  EXPECT_NE(events[0].find("\x1a\x0d"
-                           "brain.Event:2"),
-            std::string::npos);
-  // step = 300; summary {value {tag: "val/loss", simple_value: 0.5}}.
-  EXPECT_EQ(events[1].substr(9), std::string("\x10\xac\x02"
-                                             "\x2a\x11\x0a\x0f\x0a\x08val/loss\x15\0\0\0\x3f",
-                                             22));
 }
 
 TEST(Terminal, NamesFromFilesDoNotSteerIt) {
@@ -249,7 +209,8 @@ TEST(NonFinite, NamesTheFirst) {
   EXPECT_EQ(first_non_finite({{"a", good}, {"n", count}, {"b", bad}, {"c", bad}}), "b");
 }
 
-// What RunDirectory leaves in `folder` when a run that wrote `files` ends by an exception.
+// What RunDirectory leaves in `folder` when a run that wrote `files` ends by an
+// exception.
 std::vector<std::string> left_by_failure(const TemporaryFolder& folder, RunOptions options,
                                          const std::vector<std::string>& files) {
   options.output_dir = (folder / "run").string();

@@ -10,8 +10,8 @@
 #include "tools/common/interrupt.h"
 #include "tools/common/non_finite.h"
 #include "tools/common/progress.h"
-#include "tools/common/tensorboard.h"
 #include "tools/common/terminal.h"
+#include "tools/common/training_events.h"
 
 namespace concord::tool {
 namespace {
@@ -107,8 +107,8 @@ class Loop {
     if (directory_.resuming() && state_.epoch >= setup_.optimizer.epochs) return best_;
     // Not before: a refused --resume must leave the run's own config.json.
     directory_.write_config(line_, {{"network", setup_.network}});
-    events_ = std::make_unique<EventWriter>(directory_.path(),
-                                            directory_.resuming() ? state_.epoch + 1 : -1);
+    events_ = std::make_unique<TrainingEvents>(setup_.run, line_, directory_,
+                                               setup_.optimizer.epochs, state_.epoch);
     Progress progress("training", setup_.optimizer.epochs * task_.samples(), "images");
     progress.begin_at(state_.epoch * task_.samples() + sums_.samples());
     progress_ = &progress;
@@ -128,7 +128,8 @@ class Loop {
     if (from.generator) *setup_.generator = *from.generator;
     state_.epoch = from.epoch;
     check(state_.epoch < setup_.optimizer.epochs,
-          "{}: has been trained for {} epochs; --epochs counts them and is {}: give more",
+          "{}: has been trained for {} epochs; --epochs counts them and is {}: "
+          "give more",
           setup_.continue_from, state_.epoch, setup_.optimizer.epochs);
     note("going on from {} at epoch {} of {}", setup_.continue_from, state_.epoch + 1,
          setup_.optimizer.epochs);
@@ -172,19 +173,27 @@ class Loop {
   void stop_if_asked() {
     if (!interrupted()) return;
     checkpoints_.write(described_state());
-    throw Interrupted(fmt::format(
-        "interrupted in epoch {} after {} of {} steps; all of it is saved. To go on:\n  {}",
-        state_.epoch + 1, state_.step, task_.steps(), with_resume(line_.command())));
+    throw Interrupted(
+        fmt::format("interrupted in epoch {} after {} of {} "
+                    "steps; all of it is saved. To go on:\n  {}",
+                    state_.epoch + 1, state_.step, task_.steps(), with_resume(line_.command())));
   }
 
   void epoch() {
     const Clock::time_point start = Clock::now();
     const std::int64_t samples_before = sums_.samples();
+    const std::int64_t steps_before = state_.step;
+    double looking = 0;  // seconds that are none of the training's
     const double lr = schedule_.at(state_.epoch);
     task_.start(state_.epoch, state_.step);
     for (Step step; task_.step(step);) {
       const double loss = value_of(step.means, "loss");
       if (!std::isfinite(loss)) fail_non_finite("the loss", loss, step.number + 1);
+      if (step.number + 1 == task_.steps()) {
+        const Clock::time_point begun = Clock::now();
+        events_->gradients(state_.epoch + 1, task_.module());
+        looking = since(begun);
+      }
       task_.update(*optimizer_, lr);
       sums_.add(step);
       state_.step = step.number + 1;
@@ -195,16 +204,20 @@ class Loop {
       stop_if_asked();
     }
     check(sums_.samples() > 0, "epoch {} had no data", state_.epoch + 1);
-    const double seconds = since(start);
-    finish_epoch(lr, seconds, static_cast<double>(sums_.samples() - samples_before) / seconds);
+    const double seconds = since(start) - looking;
+    finish_epoch(
+        lr, {.images_per_second = static_cast<double>(sums_.samples() - samples_before) / seconds,
+             .seconds = seconds,
+             .steps = state_.step - steps_before});
   }
 
-  void finish_epoch(double lr, double seconds, double rate) {
+  void finish_epoch(double lr, const TrainingEvents::Speed& speed) {
     Values values = sums_.means();
     try {
       for (auto& value : task_.evaluate()) values.push_back(std::move(value));
     } catch (const Interrupted&) {
-      stop_if_asked();  // at the end of the epoch's steps: the evaluation is done when resuming
+      stop_if_asked();  // at the end of the epoch's steps: the evaluation is
+                        // done when resuming
       throw;
     }
     for (const auto& [name, value] : values)
@@ -216,11 +229,12 @@ class Loop {
 
     Json line = {{"epoch", state_.epoch}};
     line.update(to_json(values));
-    line["seconds"] = std::round(seconds * 1000) / 1000;
-    line["images_per_second"] = std::round(rate * 10) / 10;
-    // Metrics before checkpoints: a run killed in between does the epoch again and drops the line.
+    line["seconds"] = std::round(speed.seconds * 1000) / 1000;
+    line["images_per_second"] = std::round(speed.images_per_second * 10) / 10;
+    // Metrics before checkpoints: a run killed in between does the epoch again
+    // and drops the line.
     directory_.append_metrics(line);
-    log_events(values);
+    events_->epoch(state_.epoch, values, speed, task_);
     if (const double score = task_.score(values); !(score <= best_score_)) {
       best_score_ = score;
       best_ = values;
@@ -235,25 +249,19 @@ class Loop {
     held_out_ = describe(held_out);
     if (!live_terminal() || state_.epoch == setup_.optimizer.epochs)
       note("epoch {}/{}{}  {:.0f} images/s  {}", state_.epoch, setup_.optimizer.epochs,
-           describe(values), rate, duration(seconds));
-  }
-
-  void log_events(const Values& values) {
-    Values tagged;
-    for (const auto& [name, value] : values)
-      tagged.emplace_back(name.starts_with("val_") ? "val/" + name.substr(4) : "train/" + name,
-                          value);
-    events_->scalars(state_.epoch, tagged);
+           describe(values), speed.images_per_second, duration(speed.seconds));
   }
 
   [[noreturn]] void fail_non_finite(const std::string& what, double value, std::int64_t step) {
     const std::string cause = explain_non_finite(task_.module(), [this] { task_.replay(); });
-    fail("{} became {} in epoch {}, step {} of {}: {}. Try a lower --lr (now {}){}", what,
-         std::isnan(value) ? "NaN" : "infinite", state_.epoch + 1, step, task_.steps(), cause,
-         setup_.optimizer.lr,
-         std::filesystem::exists(directory_.last())
-             ? fmt::format("; {} is from before", directory_.last().string())
-             : "");
+    fail(
+        "{} became {} in epoch {}, step {} of {}: {}. Try a lower --lr (now "
+        "{}){}",
+        what, std::isnan(value) ? "NaN" : "infinite", state_.epoch + 1, step, task_.steps(), cause,
+        setup_.optimizer.lr,
+        std::filesystem::exists(directory_.last())
+            ? fmt::format("; {} is from before", directory_.last().string())
+            : "");
   }
 
   TrainingTask& task_;
@@ -263,7 +271,7 @@ class Loop {
   LearningRateSchedule schedule_;
   std::unique_ptr<Optimizer> optimizer_;
   CheckpointWriter checkpoints_;
-  std::unique_ptr<EventWriter> events_;
+  std::unique_ptr<TrainingEvents> events_;
   Progress* progress_ = nullptr;
   Json configuration_;
   TrainingState state_;
@@ -280,7 +288,8 @@ void check_same_settings(const Json& before, const Json& now, const std::string&
     if (!before.contains(name)) continue;  // a checkpoint from before the setting was known
     const Json& old = before[name];
     check(old == value,
-          "--resume: {} was {} when {} was written and is {} now, which would change the result; "
+          "--resume: {} was {} when {} was written and is {} now, which would "
+          "change the result; "
           "give it as before, or start anew in another folder",
           name, old.dump(), file, value.dump());
   }

@@ -5,6 +5,7 @@
 #include "tools/common/interrupt.h"
 #include "tools/common/saved_configuration.h"
 #include "tools/common/terminal.h"
+#include "tools/common/training_pictures.h"
 #include "tools/common/training_steps.h"
 
 namespace concord::tool {
@@ -13,7 +14,10 @@ namespace {
 class TransNetTask : public TrainingTask {
  public:
   TransNetTask(TransNet& net, PairSources& sources, std::vector<double> alpha, bool graphs)
-      : net_(net), step_(net, std::move(alpha), graphs), sources_(sources) {}
+      : net_(net),
+        step_(net, std::move(alpha), graphs),
+        sources_(sources),
+        shown_(sources.validation == nullptr ? 0 : sources.validation->size()) {}
 
   Module& module() override { return net_; }
   std::int64_t steps() const override { return sources_.train->batches(); }
@@ -51,6 +55,7 @@ class TransNetTask : public TrainingTask {
     for (PairBatch pair; sources_.validation->next(pair);) {
       stop_if_interrupted();
       const std::int64_t count = pair.a.dim(0);
+      shown_.collect(pair, samples);
       const Tensor y = net_(pair.a);
       squares += mse_loss(y, pair.b.to(y.device())).item() * static_cast<double>(count);
       samples += count;
@@ -63,17 +68,31 @@ class TransNetTask : public TrainingTask {
     return -value_of(values, sources_.validation == nullptr ? "loss" : "val_mse");
   }
 
+  std::vector<std::pair<std::string, Image>> pictures() override {
+    if (shown_.empty()) {  // nothing is held out
+      sources_.train->start(0, 0);
+      PairBatch pair;
+      if (!sources_.train->next(pair)) return {};
+      shown_ = ShownPairs(pair.a.dim(0));
+      shown_.collect(pair, 0);
+    }
+    net_.set_training(false);
+    return {{"maps/orders", shown_.picture(net_)}};
+  }
+
  private:
   TransNet& net_;
   TransNetStep step_;
   PairSources& sources_;
   PairBatch batch_;
+  ShownPairs shown_;
 };
 
 void check_alike(const char* which, const Shape& train, const Shape& validation) {
   check(validation == train.with(0, validation[0]),
-        "features {} to train on are {}, those to validate on {}; extract both alike", which,
-        train.to_string(), validation.to_string());
+        "features {} to train on are {}, those to validate on {}; extract both "
+        "alike",
+        which, train.to_string(), validation.to_string());
 }
 
 nlohmann::ordered_json settings_of(const TransNetTraining& training, const FeaturePairs& pairs,
@@ -104,7 +123,8 @@ std::vector<double> penalties(const PenaltyOptions& options, std::int64_t orders
   if (options.off) return std::vector<double>(gates, 0.0);
   if (options.alpha.size() == 1) return std::vector<double>(gates, options.alpha.front());
   check_usage(options.alpha.size() == gates,
-              "--alpha has {} values; give one, or one for each of the {} gates of --orders {}",
+              "--alpha has {} values; give one, or one for each of the {} "
+              "gates of --orders {}",
               options.alpha.size(), gates, orders);
   return options.alpha;
 }
@@ -120,7 +140,8 @@ TrainedTransNet train_trans_net(const TransNetTraining& training, PairSources& s
   }
   if (a[2] * a[3] == 1 && b[2] * b[3] > 1 && training.net.input_norm != "batch")
     warn(
-        "features A are single values, constant once brought to B's {}x{} maps, and --input-norm "
+        "features A are single values, constant once brought to B's {}x{} "
+        "maps, and --input-norm "
         "{} divides by their deviation over the map; use --input-norm batch",
         b[2], b[3], training.net.input_norm);
   random::Generator generator(training.run.seed);
