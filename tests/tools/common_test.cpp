@@ -44,8 +44,7 @@ TEST(DeviceOptions, CudnnSearchIsAsAskedFor) {
   EXPECT_EQ(search.workspace_bytes, 129U << 19);
   kernels::set_cudnn_search(before);
 
-  // A run goes on with what changes its bits only; on the CPU nothing of it
-  // does.
+  // A run goes on with what changes its bits only; on the CPU nothing of it does.
   nlohmann::ordered_json settings;
   add_settings(settings, options);
   EXPECT_FALSE(settings.contains("--cudnn-search"));
@@ -62,8 +61,7 @@ TEST(HostMemory, IsWhatTheSystemSays) {
   EXPECT_LT(available, std::size_t{1} << 50);
 }
 
-// What is counted on the network's device is what rank_of_label says, of ties
-// and of NaN too.
+// What is counted on the network's device is what rank_of_label says, of ties and of NaN too.
 TEST(Classification, HitsAreTheRanksOfTheLabels) {
   for (const std::int64_t classes : {1, 2, 5, 6, 40}) {
     constexpr std::int64_t kRows = 400;
@@ -114,6 +112,9 @@ TEST(Terminal, TablesAlign) {
             "network      top-1\n"
             "a           5.00 %\n"
             "resnet18  100.00 %\n");
+  Table wide({"class", "images"});
+  wide.row({"V\xC3\xB6gel", "3"});
+  EXPECT_EQ(wide.to_string(), "class  images\nV\xC3\xB6gel       3\n");
 }
 
 TEST(Terminal, DurationsForPeople) {
@@ -124,10 +125,29 @@ TEST(Terminal, DurationsForPeople) {
 }
 
 TEST(Terminal, TheBarGivesWayToTheNumbers) {
-  EXPECT_EQ(with_bar("going", 0.5, "  50%", 200), "going [==========          ]  50%");
-  EXPECT_EQ(with_bar("going", 1.0, "  100%", 24), "going [==========]  100%");
-  EXPECT_EQ(with_bar("going", 0.0, std::string(60, 'x'), 24),
-            "going [      ]" + std::string(60, 'x'));
+  EXPECT_EQ(live_line("going", 0.5, {{"50 %", 4}}, 200), "going [==========          ]  50 %");
+  EXPECT_EQ(live_line("going", 1.0, {{"100 %", 4}}, 24), "going [=========]  100 %");
+  // What matters least goes first, the bar before what matters.
+  const std::vector<LinePart> parts = {{"half", 5}, {"some", 1}, {"rate", 2}, {"9 s left", 0}};
+  EXPECT_EQ(live_line("going", 0.5, parts, 36), "going [===   ]  some  rate  9 s left");
+  EXPECT_EQ(live_line("going", 0.5, parts, 30), "going  some  rate  9 s left");
+  EXPECT_EQ(live_line("going", 0.5, parts, 22), "going  some  9 s left");
+  EXPECT_EQ(live_line("going", 0.5, parts, 20), "going  9 s left");
+  EXPECT_EQ(live_line("going", 0.5, parts, 9), "going  9 ");
+  const std::vector<LinePart> padded = {{"some", 1}, {"9 s left   ", 0}};
+  EXPECT_EQ(live_line("going", 0.5, padded, 22), "going  some  9 s left ");
+}
+
+TEST(Terminal, ColumnsAreWhatATerminalTakes) {
+  EXPECT_EQ(columns_of("abc"), 3U);
+  EXPECT_EQ(columns_of("V\xC3\xB6gel"), 5U);
+  EXPECT_EQ(columns_of("e\xCC\x81"), 1U) << "a combining accent";
+  EXPECT_EQ(columns_of("\xE9\xB3\xA5"), 2U) << "a wide character";
+  EXPECT_EQ(columns_of("\xFF\xC3"), 2U) << "not UTF-8";
+  EXPECT_EQ(beginning_of("V\xC3\xB6gel", 2), "V\xC3\xB6");
+  EXPECT_EQ(beginning_of("\xE9\xB3\xA5\xE9\xB3\xA5", 3), "\xE9\xB3\xA5");
+  EXPECT_EQ(folded({"epoch 1/2", "loss 0.5", "9 s"}, 20), "epoch 1/2  loss 0.5\n  9 s");
+  EXPECT_EQ(folded({"epoch 1/2", "loss 0.5"}, 1000), "epoch 1/2  loss 0.5");
 }
 
 TEST(Pictures, ColoursDivergeFromWhite) {
@@ -209,8 +229,7 @@ TEST(NonFinite, NamesTheFirst) {
   EXPECT_EQ(first_non_finite({{"a", good}, {"n", count}, {"b", bad}, {"c", bad}}), "b");
 }
 
-// What RunDirectory leaves in `folder` when a run that wrote `files` ends by an
-// exception.
+// What RunDirectory leaves in `folder` when a run that wrote `files` ends by an exception.
 std::vector<std::string> left_by_failure(const TemporaryFolder& folder, RunOptions options,
                                          const std::vector<std::string>& files) {
   options.output_dir = (folder / "run").string();

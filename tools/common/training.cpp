@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <iterator>
 #include <limits>
 
 #include "tools/common/checkpoint_writer.h"
@@ -72,15 +71,12 @@ std::string with_resume(const std::string& command) {
   return text + " --resume";
 }
 
-std::string describe(const Values& values) {
-  std::string text;
-  for (const auto& [name, value] : values) {
-    const bool percent =
-        name.ends_with("top1") || name.ends_with("top5") || name.ends_with("accuracy");
-    text += percent ? fmt::format("  {} {:.2f} %", name, 100 * value)
-                    : fmt::format("  {} {:.4g}", name, value);
-  }
-  return text;
+std::string describe(const std::pair<std::string, double>& named) {
+  const auto& [name, value] = named;
+  const bool percent =
+      name.ends_with("top1") || name.ends_with("top5") || name.ends_with("accuracy");
+  return percent ? fmt::format("{} {:.2f} %", name, 100 * value)
+                 : fmt::format("{} {:.4g}", name, value);
 }
 
 class Loop {
@@ -128,8 +124,7 @@ class Loop {
     if (from.generator) *setup_.generator = *from.generator;
     state_.epoch = from.epoch;
     check(state_.epoch < setup_.optimizer.epochs,
-          "{}: has been trained for {} epochs; --epochs counts them and is {}: "
-          "give more",
+          "{}: has been trained for {} epochs; --epochs counts them and is {}: give more",
           setup_.continue_from, state_.epoch, setup_.optimizer.epochs);
     note("going on from {} at epoch {} of {}", setup_.continue_from, state_.epoch + 1,
          setup_.optimizer.epochs);
@@ -173,10 +168,9 @@ class Loop {
   void stop_if_asked() {
     if (!interrupted()) return;
     checkpoints_.write(described_state());
-    throw Interrupted(
-        fmt::format("interrupted in epoch {} after {} of {} "
-                    "steps; all of it is saved. To go on:\n  {}",
-                    state_.epoch + 1, state_.step, task_.steps(), with_resume(line_.command())));
+    throw Interrupted(fmt::format(
+        "interrupted in epoch {} after {} of {} steps; all of it is saved. To go on:\n  {}",
+        state_.epoch + 1, state_.step, task_.steps(), with_resume(line_.command())));
   }
 
   void epoch() {
@@ -185,6 +179,7 @@ class Loop {
     const std::int64_t steps_before = state_.step;
     double looking = 0;  // seconds that are none of the training's
     const double lr = schedule_.at(state_.epoch);
+    progress_->rename(fmt::format("epoch {}/{}", state_.epoch + 1, setup_.optimizer.epochs));
     task_.start(state_.epoch, state_.step);
     for (Step step; task_.step(step);) {
       const double loss = value_of(step.means, "loss");
@@ -197,10 +192,7 @@ class Loop {
       task_.update(*optimizer_, lr);
       sums_.add(step);
       state_.step = step.number + 1;
-      progress_->update(state_.epoch * task_.samples() + sums_.samples(),
-                        fmt::format("epoch {}/{} step {}/{}  loss {:.4g}{}", state_.epoch + 1,
-                                    setup_.optimizer.epochs, state_.step, task_.steps(),
-                                    value_of(sums_.means(), "loss"), held_out_));
+      show_progress();
       stop_if_asked();
     }
     check(sums_.samples() > 0, "epoch {} had no data", state_.epoch + 1);
@@ -216,8 +208,7 @@ class Loop {
     try {
       for (auto& value : task_.evaluate()) values.push_back(std::move(value));
     } catch (const Interrupted&) {
-      stop_if_asked();  // at the end of the epoch's steps: the evaluation is
-                        // done when resuming
+      stop_if_asked();  // at the end of the epoch's steps: the evaluation is done when resuming
       throw;
     }
     for (const auto& [name, value] : values)
@@ -231,8 +222,7 @@ class Loop {
     line.update(to_json(values));
     line["seconds"] = std::round(speed.seconds * 1000) / 1000;
     line["images_per_second"] = std::round(speed.images_per_second * 10) / 10;
-    // Metrics before checkpoints: a run killed in between does the epoch again
-    // and drops the line.
+    // Metrics before checkpoints: a run killed in between does the epoch again and drops the line.
     directory_.append_metrics(line);
     events_->epoch(state_.epoch, values, speed, task_);
     if (const double score = task_.score(values); !(score <= best_score_)) {
@@ -243,25 +233,35 @@ class Loop {
     }
     if (state_.epoch == setup_.optimizer.epochs || checkpoints_.due())
       checkpoints_.write(described_state());
-    Values held_out;
-    std::copy_if(values.begin(), values.end(), std::back_inserter(held_out),
-                 [](const auto& value) { return value.first.starts_with("val_"); });
-    held_out_ = describe(held_out);
-    if (!live_terminal() || state_.epoch == setup_.optimizer.epochs)
-      note("epoch {}/{}{}  {:.0f} images/s  {}", state_.epoch, setup_.optimizer.epochs,
-           describe(values), speed.images_per_second, duration(speed.seconds));
+    tell(values, speed);
+  }
+
+  void show_progress() {
+    const std::string steps = std::to_string(task_.steps());
+    std::vector<LinePart> parts = {
+        {fmt::format("step {:>{}}/{}", state_.step, steps.size(), steps), 3},
+        {fmt::format("loss {:<#6.4g}", value_of(sums_.means(), "loss")), 1}};
+    progress_->update(state_.epoch * task_.samples() + sums_.samples(), std::move(parts));
+  }
+
+  // The epoch's line; on a terminal on as many as it needs.
+  void tell(const Values& values, const TrainingEvents::Speed& speed) const {
+    std::vector<std::string> parts = {
+        fmt::format("epoch {}/{}", state_.epoch, setup_.optimizer.epochs)};
+    for (const auto& value : values) parts.push_back(describe(value));
+    parts.push_back(fmt::format("{:.0f} images/s", speed.images_per_second));
+    parts.push_back(duration(speed.seconds));
+    write_note(folded(parts, live_terminal() ? live_columns() : std::string::npos));
   }
 
   [[noreturn]] void fail_non_finite(const std::string& what, double value, std::int64_t step) {
     const std::string cause = explain_non_finite(task_.module(), [this] { task_.replay(); });
-    fail(
-        "{} became {} in epoch {}, step {} of {}: {}. Try a lower --lr (now "
-        "{}){}",
-        what, std::isnan(value) ? "NaN" : "infinite", state_.epoch + 1, step, task_.steps(), cause,
-        setup_.optimizer.lr,
-        std::filesystem::exists(directory_.last())
-            ? fmt::format("; {} is from before", directory_.last().string())
-            : "");
+    fail("{} became {} in epoch {}, step {} of {}: {}. Try a lower --lr (now {}){}", what,
+         std::isnan(value) ? "NaN" : "infinite", state_.epoch + 1, step, task_.steps(), cause,
+         setup_.optimizer.lr,
+         std::filesystem::exists(directory_.last())
+             ? fmt::format("; {} is from before", directory_.last().string())
+             : "");
   }
 
   TrainingTask& task_;
@@ -278,7 +278,6 @@ class Loop {
   Sums sums_;
   Values best_;
   double best_score_ = -std::numeric_limits<double>::infinity();
-  std::string held_out_;  // of the last epoch, for the live line
 };
 
 }  // namespace
@@ -288,8 +287,7 @@ void check_same_settings(const Json& before, const Json& now, const std::string&
     if (!before.contains(name)) continue;  // a checkpoint from before the setting was known
     const Json& old = before[name];
     check(old == value,
-          "--resume: {} was {} when {} was written and is {} now, which would "
-          "change the result; "
+          "--resume: {} was {} when {} was written and is {} now, which would change the result; "
           "give it as before, or start anew in another folder",
           name, old.dump(), file, value.dump());
   }

@@ -3,6 +3,7 @@
 #include "engine/autograd.h"
 #include "engine/ops/loss.h"
 #include "tools/common/interrupt.h"
+#include "tools/common/progress.h"
 #include "tools/common/saved_configuration.h"
 #include "tools/common/terminal.h"
 #include "tools/common/training_pictures.h"
@@ -51,6 +52,7 @@ class TransNetTask : public TrainingTask {
     net_.set_training(false);
     double squares = 0;
     std::int64_t samples = 0;
+    Progress progress("validating", sources_.validation->size(), "images");
     sources_.validation->start(0, 0);
     for (PairBatch pair; sources_.validation->next(pair);) {
       stop_if_interrupted();
@@ -59,6 +61,7 @@ class TransNetTask : public TrainingTask {
       const Tensor y = net_(pair.a);
       squares += mse_loss(y, pair.b.to(y.device())).item() * static_cast<double>(count);
       samples += count;
+      progress.update(samples);
     }
     values.emplace_back("val_mse", squares / static_cast<double>(samples));
     return values;
@@ -90,9 +93,8 @@ class TransNetTask : public TrainingTask {
 
 void check_alike(const char* which, const Shape& train, const Shape& validation) {
   check(validation == train.with(0, validation[0]),
-        "features {} to train on are {}, those to validate on {}; extract both "
-        "alike",
-        which, train.to_string(), validation.to_string());
+        "features {} to train on are {}, those to validate on {}; extract both alike", which,
+        train.to_string(), validation.to_string());
 }
 
 nlohmann::ordered_json settings_of(const TransNetTraining& training, const FeaturePairs& pairs,
@@ -123,8 +125,7 @@ std::vector<double> penalties(const PenaltyOptions& options, std::int64_t orders
   if (options.off) return std::vector<double>(gates, 0.0);
   if (options.alpha.size() == 1) return std::vector<double>(gates, options.alpha.front());
   check_usage(options.alpha.size() == gates,
-              "--alpha has {} values; give one, or one for each of the {} "
-              "gates of --orders {}",
+              "--alpha has {} values; give one, or one for each of the {} gates of --orders {}",
               options.alpha.size(), gates, orders);
   return options.alpha;
 }
@@ -140,8 +141,7 @@ TrainedTransNet train_trans_net(const TransNetTraining& training, PairSources& s
   }
   if (a[2] * a[3] == 1 && b[2] * b[3] > 1 && training.net.input_norm != "batch")
     warn(
-        "features A are single values, constant once brought to B's {}x{} "
-        "maps, and --input-norm "
+        "features A are single values, constant once brought to B's {}x{} maps, and --input-norm "
         "{} divides by their deviation over the map; use --input-norm batch",
         b[2], b[3], training.net.input_norm);
   random::Generator generator(training.run.seed);
