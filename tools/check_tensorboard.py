@@ -8,8 +8,8 @@ A RUN is the output folder of a program that trains, or holds such folders. Of e
 files every value of metrics.jsonl must come back, to the float32 it was stored as, at its epoch and at
 no other; the speeds must agree as far as metrics.jsonl has digits; every bucket of a histogram must be
 counted in its total, and the weights of the last epoch must have the number, least, largest, sum and
-sum of squares that last.safetensors has; pictures must be PNG of the size that is said. Prints a row for each kind and exits
-with 1 where one does not agree.
+sum of squares that last.safetensors has; pictures must be PNG of the size that is said. Prints a row
+for each run and exits with 1 where one does not agree.
 """
 
 import argparse
