@@ -366,6 +366,7 @@ void Loader::start(std::int64_t epoch, std::int64_t first_batch) {
 bool Loader::next(Batch& batch) { return impl_->next(batch); }
 std::int64_t Loader::batches() const { return impl_->batches(); }
 std::int64_t Loader::size() const { return static_cast<std::int64_t>(impl_->samples.size()); }
+int Loader::image_size() const { return impl_->options.image_size; }
 const ImageSet& Loader::set() const { return impl_->set; }
 std::int64_t Loader::skipped() const { return impl_->skipped(); }
 std::size_t Loader::cached_bytes() const { return impl_->cache.bytes(); }

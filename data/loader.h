@@ -78,6 +78,8 @@ class Loader {
   std::int64_t batches() const;
   std::int64_t size() const;
   const ImageSet& set() const;
+  // Both sides of its images, in pixels.
+  int image_size() const;
   // Distinct unreadable images met so far.
   std::int64_t skipped() const;
   // Bytes that the decode-once cache holds, at most options.cache_bytes.

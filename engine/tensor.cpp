@@ -309,6 +309,8 @@ void Tensor::put_off_grad(std::function<Tensor()> compute) {
     impl_->grad_put_off = std::move(compute);
 }
 
+bool Tensor::grad_is_put_off() const { return static_cast<bool>(impl().grad_put_off); }
+
 Tensor Tensor::detach() const {
   auto copy = std::make_shared<Impl>();
   copy->storage = impl().storage;

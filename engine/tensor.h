@@ -104,6 +104,8 @@ class Tensor {
   // that is many times larger than what it is computed from. An optimiser, which asks for one after
   // the other, then never holds them all, nor any beside the activations.
   void put_off_grad(std::function<Tensor()> compute);
+  // Whether asking for the gradient would compute one that was put off.
+  bool grad_is_put_off() const;
   // The same storage, outside the graph.
   Tensor detach() const;
   // d(this)/d(leaves), weighted by `cotangent` (of this shape; 1 for a single element when left

@@ -137,6 +137,7 @@ int main(int argc, char** argv) {
               "instead: compact file to restore compressed.safetensors from, into --output-dir");
   add_output_options(line, options.run, "folder for results; must be new or empty");
   add_resume_option(line, options.run);
+  add_tensorboard_option(line, options.run);
   add_seed_option(line, options.run);
   add_device_options(line, options.device);
   add_cuda_graph_option(line, options.device);

@@ -436,6 +436,7 @@ int main(int argc, char** argv) {
                      "folder for refine.json and the runs; must be new or empty (optional with "
                      "--evaluate)");
   add_resume_option(line, options.run);
+  add_tensorboard_option(line, options.run);
   add_seed_option(line, options.run);
   line.flag("--evaluate", options.evaluate,
             "train nothing: the accuracies of A, B and each subset through B as it is");

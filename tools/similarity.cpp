@@ -312,6 +312,7 @@ int main(int argc, char** argv) {
   add_output_options(line, options.run, "folder for similarity.json (optional)");
   add_stitching_options(line, options.stitching);
   add_resume_option(line, options.run);
+  add_tensorboard_option(line, options.run);
   add_device_options(line, options.device);
   return run_program(line, argc, argv, [&] {
     apply(options.device);

@@ -213,6 +213,7 @@ int main(int argc, char** argv) {
   add_output_options(line, options.run, "folder for checkpoints and logs; must be new or empty");
   line.app().get_option("--output-dir")->required();
   add_resume_option(line, options.run);
+  add_tensorboard_option(line, options.run);
   add_seed_option(line, options.run);
   add_device_options(line, options.device);
   add_cuda_graph_option(line, options.device);

@@ -8,6 +8,7 @@
 #include "tools/common/consistency.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/network_pair.h"
+#include "tools/common/progress.h"
 #include "tools/common/run_directory.h"
 #include "tools/common/saved_configuration.h"
 #include "tools/common/terminal.h"
@@ -102,12 +103,14 @@ VarianceReport from_file(const Options& options) {
           order.shape().to_string(), name_of(order.dtype()), delta.shape().to_string(),
           name_of(delta.dtype()));
   VarianceReport report;
+  Progress progress("measuring", delta.dim(0), "images");
   for (std::int64_t begin = 0; begin < delta.dim(0); begin += options.images.batch_size) {
     stop_if_interrupted();
     const std::int64_t end = std::min(delta.dim(0), begin + options.images.batch_size);
     std::vector<Tensor> batch;
     for (const Tensor& order : orders) batch.push_back(order.rows(begin, end));
     report.add(batch, delta.rows(begin, end));
+    progress.update(end);
   }
   return report;
 }

@@ -20,7 +20,6 @@
 #include "tools/common/saved_configuration.h"
 #include "tools/common/stroke_font.h"
 #include "tools/common/tensor_stream.h"
-#include "tools/common/tensorboard.h"
 #include "tools/common/terminal.h"
 
 namespace concord::tool {
@@ -95,47 +94,6 @@ TEST(Classification, HitsAreTheRanksOfTheLabels) {
       {"label 7 of sample 0", "[0, 7)"});
 }
 
-TEST(TensorBoard, Crc32cOfKnownTexts) {
-  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);
-  // RFC 3720, B.4 and the customary check value.
-  EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43U);
-  EXPECT_EQ(crc32c("123456789"), 0xe3069283U);
-}
-
-TEST(TensorBoard, RecordsAsTheFormatSays) {
-  const TemporaryFolder folder;
-  {
-    EventWriter writer(folder.path());
-    const std::vector<std::pair<std::string, double>> values = {{"val/loss", 0.5}};
-    writer.scalars(300, values);
-  }
-  const auto names = test::file_names(folder.path());
-  ASSERT_EQ(names.size(), 1U);
-  EXPECT_EQ(names[0].rfind("events.out.tfevents.", 0), 0U);
-  const std::string bytes = test::text_of(folder / names[0]);
-  std::vector<std::string> events;
-  for (std::size_t at = 0; at < bytes.size();) {
-    const auto number = [&]<class T>(std::size_t where, T value) {
-      std::memcpy(&value, bytes.data() + where, sizeof value);
-      return value;
-    };
-    const auto masked = [](std::uint32_t crc) { return ((crc >> 15) | (crc << 17)) + 0xa282ead8U; };
-    const auto length = number(at, std::uint64_t{});
-    EXPECT_EQ(number(at + 8, std::uint32_t{}), masked(crc32c(bytes.substr(at, 8))));
-    events.push_back(bytes.substr(at + 12, length));
-    EXPECT_EQ(number(at + 12 + length, std::uint32_t{}), masked(crc32c(events.back())));
-    at += 16 + length;
-  }
-  ASSERT_EQ(events.size(), 2U);
-  EXPECT_NE(events[0].find("\x1a\x0d"
-                           "brain.Event:2"),
-            std::string::npos);
-  // step = 300; summary {value {tag: "val/loss", simple_value: 0.5}}.
-  EXPECT_EQ(events[1].substr(9), std::string("\x10\xac\x02"
-                                             "\x2a\x11\x0a\x0f\x0a\x08val/loss\x15\0\0\0\x3f",
-                                             22));
-}
-
 TEST(Terminal, NamesFromFilesDoNotSteerIt) {
   EXPECT_EQ(without_controls("a\x1b[2J\rb\x7f\n\tc"), "a\\x1b[2J\\x0db\\x7f\n\tc");
   EXPECT_EQ(without_controls("\xC2\x9B"
@@ -154,6 +112,9 @@ TEST(Terminal, TablesAlign) {
             "network      top-1\n"
             "a           5.00 %\n"
             "resnet18  100.00 %\n");
+  Table wide({"class", "images"});
+  wide.row({"V\xC3\xB6gel", "3"});
+  EXPECT_EQ(wide.to_string(), "class  images\nV\xC3\xB6gel       3\n");
 }
 
 TEST(Terminal, DurationsForPeople) {
@@ -164,10 +125,29 @@ TEST(Terminal, DurationsForPeople) {
 }
 
 TEST(Terminal, TheBarGivesWayToTheNumbers) {
-  EXPECT_EQ(with_bar("going", 0.5, "  50%", 200), "going [==========          ]  50%");
-  EXPECT_EQ(with_bar("going", 1.0, "  100%", 24), "going [==========]  100%");
-  EXPECT_EQ(with_bar("going", 0.0, std::string(60, 'x'), 24),
-            "going [      ]" + std::string(60, 'x'));
+  EXPECT_EQ(live_line("going", 0.5, {{"50 %", 4}}, 200), "going [==========          ]  50 %");
+  EXPECT_EQ(live_line("going", 1.0, {{"100 %", 4}}, 24), "going [=========]  100 %");
+  // What matters least goes first, the bar before what matters.
+  const std::vector<LinePart> parts = {{"half", 5}, {"some", 1}, {"rate", 2}, {"9 s left", 0}};
+  EXPECT_EQ(live_line("going", 0.5, parts, 36), "going [===   ]  some  rate  9 s left");
+  EXPECT_EQ(live_line("going", 0.5, parts, 30), "going  some  rate  9 s left");
+  EXPECT_EQ(live_line("going", 0.5, parts, 22), "going  some  9 s left");
+  EXPECT_EQ(live_line("going", 0.5, parts, 20), "going  9 s left");
+  EXPECT_EQ(live_line("going", 0.5, parts, 9), "going  9 ");
+  const std::vector<LinePart> padded = {{"some", 1}, {"9 s left   ", 0}};
+  EXPECT_EQ(live_line("going", 0.5, padded, 22), "going  some  9 s left ");
+}
+
+TEST(Terminal, ColumnsAreWhatATerminalTakes) {
+  EXPECT_EQ(columns_of("abc"), 3U);
+  EXPECT_EQ(columns_of("V\xC3\xB6gel"), 5U);
+  EXPECT_EQ(columns_of("e\xCC\x81"), 1U) << "a combining accent";
+  EXPECT_EQ(columns_of("\xE9\xB3\xA5"), 2U) << "a wide character";
+  EXPECT_EQ(columns_of("\xFF\xC3"), 2U) << "not UTF-8";
+  EXPECT_EQ(beginning_of("V\xC3\xB6gel", 2), "V\xC3\xB6");
+  EXPECT_EQ(beginning_of("\xE9\xB3\xA5\xE9\xB3\xA5", 3), "\xE9\xB3\xA5");
+  EXPECT_EQ(folded({"epoch 1/2", "loss 0.5", "9 s"}, 20), "epoch 1/2  loss 0.5\n  9 s");
+  EXPECT_EQ(folded({"epoch 1/2", "loss 0.5"}, 1000), "epoch 1/2  loss 0.5");
 }
 
 TEST(Pictures, ColoursDivergeFromWhite) {

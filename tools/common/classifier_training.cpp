@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "data/resize.h"
 #include "engine/layers.h"
 #include "tools/common/terminal.h"
+#include "tools/common/training_pictures.h"
 
 namespace concord::tool {
 
@@ -104,6 +106,22 @@ double ClassifierTask::score(const Values& values) const {
   if (data_.validation == nullptr) return -value_of(values, "loss");
   const bool multi_label = !data_.validation->set().multi_labels.empty();
   return value_of(values, multi_label ? "val_accuracy" : "val_top1");
+}
+
+std::vector<std::pair<std::string, Image>> ClassifierTask::pictures() {
+  const Loader& loader = data_.validation != nullptr ? *data_.validation : *data_.train;
+  const std::vector<ImageSample>& samples = loader.set().samples;
+  constexpr std::size_t kShown = 4;
+  for (std::size_t i = 0; i < kShown && shown_.size() < kShown; ++i) {
+    try {
+      const Image image = load_sample(samples[(2 * i + 1) * samples.size() / (2 * kShown)]);
+      shown_.push_back(resize_bilinear(image, loader.image_size(), loader.image_size()));
+    } catch (const Error&) {
+      // The loader has told of it, and left it out.
+    }
+  }
+  network_.set_training(false);
+  return pictures_of_classifier(network_, shown_);
 }
 
 Values values_of(const Evaluation& evaluation) {

@@ -59,6 +59,9 @@ class ClassifierTask : public TrainingTask {
   void replay() override;
   Values evaluate() override;
   double score(const Values& values) const override;
+  // pictures_of_classifier of four images spread over those that are validated on, or else trained
+  // on.
+  std::vector<std::pair<std::string, Image>> pictures() override;
 
  protected:
   ClassifierStep step_;
@@ -67,6 +70,7 @@ class ClassifierTask : public TrainingTask {
   Network& network_;
   ClassifierData& data_;
   Batch batch_;
+  std::vector<Image> shown_;  // what pictures() shows, once read
 };
 
 // val_loss, val_top1 and val_top5, also of each group (val_GROUP_loss, ...); for several labels an

@@ -44,6 +44,7 @@ struct MapSheet {
   // of networks of two architectures have nothing to do with each other, so theirs are not.
   std::string target = "net B";
   bool input = true;
+  bool photographs = true;  // whether there is a column for them
 
   std::size_t orders() const { return gates.size() + 1; }
   // Of MapRow::maps: {"net A", "input"}, {"net B", "target"}, {"y", "rebuilt from A"}, ...

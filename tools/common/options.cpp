@@ -174,6 +174,14 @@ void add_resume_option(CommandLine& line, RunOptions& options) {
             "break");
 }
 
+void add_tensorboard_option(CommandLine& line, RunOptions& options) {
+  line.option("--tensorboard", options.tensorboard,
+              "event files: scalars (some 1 KiB an epoch), all (also histograms of weights and "
+              "gradients at up to 50 epochs, some 4 KiB each for a parameter, and pictures at up "
+              "to 10), or none; the result is the same to the bit",
+              one_of({"all", "scalars", "none"}));
+}
+
 void add_batch_size_option(CommandLine& line, std::int64_t& batch_size) {
   line.option("--batch-size", batch_size, "images a step", in_range(1, 1e6));
 }

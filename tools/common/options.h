@@ -41,19 +41,23 @@ CLI::Validator device_word();
 // this build or machine lacks it. A process uses one GPU.
 Device ready_device(const std::string& flag, const std::string& word);
 
-// --output-dir --seed --force --quiet, and --resume where a run has epochs.
+// --output-dir --seed --force --quiet, and --resume and --tensorboard (training_events.h) where a
+// run has epochs.
 struct RunOptions {
   std::string output_dir;
   std::uint64_t seed = 0;
   bool resume = false;
   bool force = false;
   bool quiet = false;
+  std::string tensorboard = "all";
   bool resumable = false;                // the program has --resume
   std::vector<std::string> inputs = {};  // files that --force must not remove, set by the program
 };
 void add_output_options(CommandLine& line, RunOptions& options, const std::string& what);
 void add_seed_option(CommandLine& line, RunOptions& options);
 void add_resume_option(CommandLine& line, RunOptions& options);
+// --tensorboard all|scalars|none
+void add_tensorboard_option(CommandLine& line, RunOptions& options);
 void add_quiet_option(CommandLine& line, RunOptions& options);
 
 // --data --image-size --batch-size --workers --strict --max-pixels --cache
@@ -93,7 +97,7 @@ CLI::Validator learning_rate_schedule();
 // The options of these groups that only training heeds.
 inline const std::vector<std::string> kTrainingOnly = {
     "--epochs",       "--optimizer", "--lr",   "--lr-schedule", "--momentum",
-    "--weight-decay", "--resume",    "--seed", "--cuda-graph"};
+    "--weight-decay", "--resume",    "--seed", "--cuda-graph",  "--tensorboard"};
 // Those that change the result, into `settings` by option name.
 void add_settings(nlohmann::ordered_json& settings, const OptimizerOptions& options);
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options,

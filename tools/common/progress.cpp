@@ -17,36 +17,76 @@ std::string duration(double seconds) {
   return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }
 
-std::string with_bar(const std::string& what, double part, const std::string& rest,
-                     std::size_t columns) {
-  const auto taken = static_cast<std::int64_t>(what.size() + rest.size() + 3);
-  const auto width = std::clamp<std::int64_t>(static_cast<std::int64_t>(columns) - taken, 6, 20);
-  const auto filled = std::clamp<std::int64_t>(
-      static_cast<std::int64_t>(part * static_cast<double>(width)), 0, width);
-  return fmt::format("{} [{:=<{}}{:{}}]{}", what, "", filled, "", width - filled, rest);
+std::string live_line(const std::string& what, double done, std::vector<LinePart> parts,
+                      std::size_t columns) {
+  constexpr std::size_t kLeast = 6;
+  constexpr std::size_t kMost = 20;
+  constexpr int kBarRank = 3;
+  const auto width = [&] {
+    std::size_t sum = columns_of(what);
+    for (const LinePart& part : parts) sum += 2 + columns_of(part.text);
+    return sum;
+  };
+  // Leaves out the last of the highest rank, if that is above `rank`.
+  const auto leave_out = [&](int rank) {
+    auto last = parts.end();
+    for (auto part = parts.begin(); part != parts.end(); ++part)
+      if (part->rank > rank && (last == parts.end() || part->rank >= last->rank)) last = part;
+    if (last == parts.end()) return false;
+    parts.erase(last);
+    return true;
+  };
+  while (width() + 3 + kLeast > columns && leave_out(kBarRank)) {
+  }
+  std::string text = what;
+  if (const std::size_t taken = width() + 3; taken + kLeast <= columns) {
+    const auto bar = static_cast<std::int64_t>(std::min(kMost, columns - taken));
+    const auto filled = std::clamp<std::int64_t>(
+        static_cast<std::int64_t>(done * static_cast<double>(bar)), 0, bar);
+    text += fmt::format(" [{:=<{}}{:{}}]", "", filled, "", bar - filled);
+  } else {
+    // The last part's blanks only keep the bar from moving.
+    const auto needed = [&] {
+      if (parts.empty()) return width();
+      const std::string& last = parts.back().text;
+      return width() - (last.size() - 1 - last.find_last_not_of(' '));
+    };
+    while (needed() > columns && leave_out(0)) {
+    }
+  }
+  for (const LinePart& part : parts) text += "  " + part.text;
+  return beginning_of(text, columns);
 }
 
 Progress::Progress(std::string what, std::int64_t total, std::string unit)
     : what_(std::move(what)), total_(total), unit_(std::move(unit)) {}
 
-Progress::~Progress() { write_live(""); }
+Progress::~Progress() {
+  if (shown_) write_live(before_);
+}
 
 double Progress::seconds() const {
   return std::chrono::duration<double>(Clock::now() - start_).count();
 }
 
-void Progress::update(std::int64_t done, const std::string& status) {
+void Progress::update(std::int64_t done, std::vector<LinePart> parts) {
   const auto now = Clock::now();
-  if (!live_terminal() || (now - drawn_ < std::chrono::milliseconds(100) && done < total_)) return;
+  const bool early = now - start_ < std::chrono::milliseconds(200);
+  if (!live_terminal() || early || (now - drawn_ < std::chrono::milliseconds(100) && done < total_))
+    return;
+  if (!shown_) before_ = live_line_shown();
+  shown_ = true;
   drawn_ = now;
-  const double part = total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1.0;
+  const double share = total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1.0;
   const double rate = static_cast<double>(done - begun_at_) / std::max(1e-9, seconds());
-  std::string text = fmt::format(" {:3.0f}%", 100 * part);
-  if (done > begun_at_)
-    text += fmt::format("  {:.0f} {}/s  {} left", rate, unit_,
-                        duration(static_cast<double>(total_ - done) / rate));
-  if (!status.empty()) text += "  " + status;
-  write_live(with_bar(what_, part, text, live_columns()));
+  parts.insert(parts.begin(), {fmt::format("{:3.0f} %", 100 * share), 4});
+  if (done > begun_at_) {
+    // Padded, so that nothing moves while the numbers get shorter.
+    parts.push_back({fmt::format("{:4.{}f} {}/s", rate, rate < 10 ? 1 : 0, unit_), 2});
+    const std::string left = duration(static_cast<double>(total_ - done) / rate) + " left";
+    parts.push_back({fmt::format("{:16}", left), 0});
+  }
+  write_live(live_line(what_, share, std::move(parts), live_columns()));
 }
 
 }  // namespace concord::tool

@@ -11,6 +11,7 @@
 #include "tools/common/classification.h"
 #include "tools/common/feature_pairs.h"
 #include "tools/common/interrupt.h"
+#include "tools/common/progress.h"
 #include "tools/common/terminal.h"
 #include "tools/common/training.h"
 
@@ -104,9 +105,13 @@ Recognised recognised(Network& network, const std::string& layer, LabelledMaps& 
   const NoGradGuard no_gradients;
   Recognised result;
   std::int64_t hits = 0;
+  Progress progress("recognising", maps.store().size(), "images");
+  std::int64_t done = 0;
   maps.start(0, 0);
   while (maps.next()) {
     stop_if_interrupted();
+    done += maps.labels.numel();
+    progress.update(done);
     const Tensor h = stitch == nullptr ? maps.maps : (*stitch)(maps.maps);
     const Tensor logits = network.from_features(h, layer);
     hits += count_hits(logits, maps.labels).top1;

@@ -1,6 +1,6 @@
 #pragma once
 // TensorBoard event files: records of u64 length, masked crc32c of it, a protobuf Event, masked
-// crc32c of that. Written by hand: only scalars are needed.
+// crc32c of that. Written by hand: protobuf's library would be needed for a dozen fields.
 
 #include <cstdint>
 #include <cstdio>
@@ -12,6 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "data/image.h"
+#include "tools/common/histogram.h"
+
 namespace concord::tool {
 
 // CRC-32C (Castagnoli) of the bytes.
@@ -19,13 +22,18 @@ std::uint32_t crc32c(std::string_view bytes);
 
 class EventWriter {
  public:
-  // Creates events.out.tfevents.SECONDS.HOST.PID.0 in `directory`. With `purge_from` >= 0 readers
-  // forget what earlier files of the folder say about that step and later ones (a resumed run).
-  // Throws naming the file.
+  // Creates events.out.tfevents.SECONDS.HOST.PID.0 in `directory`; SECONDS are such that readers,
+  // who go by the names, read it after those that are there. With `purge_from` >= 0 readers forget
+  // what earlier files of the folder say about that step and later ones (a resumed run). Throws
+  // naming the file.
   explicit EventWriter(const std::filesystem::path& directory, std::int64_t purge_from = -1);
 
   // One value per tag at a step, flushed. Throws naming the file (disk full).
   void scalars(std::int64_t step, std::span<const std::pair<std::string, double>> values);
+  // A histogram, a picture (as PNG), or a text (in Markdown) under a tag; each as scalars().
+  void histogram(std::int64_t step, const std::string& tag, const Histogram& histogram);
+  void image(std::int64_t step, const std::string& tag, const Image& image);
+  void text(std::int64_t step, const std::string& tag, const std::string& markdown);
 
  private:
   struct Close {

@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <cwchar>
 #include <mutex>
+#include <string_view>
 
 namespace concord::tool {
 namespace {
@@ -20,8 +23,30 @@ bool is_set(const char* name) {
   return value != nullptr && *value != '\0';
 }
 
+// Over the live line and a ^C behind it, so that what is written next begins a clean line.
 void erase_live() {
-  if (!live_text.empty()) std::fputs("\r\x1b[K", stderr);
+  if (live_text.empty()) return;
+  const std::string blanks(std::min(columns_of(live_text), live_columns()) + 2, ' ');
+  std::fprintf(stderr, "\r%s\r", blanks.c_str());
+}
+
+struct Character {
+  std::size_t bytes = 1;
+  std::size_t columns = 1;
+};
+
+// The first character of a text that is not empty.
+Character first_character(std::string_view text) {
+  static const locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+  if (utf8 == nullptr) return {};
+  const locale_t before = uselocale(utf8);
+  std::mbstate_t state{};
+  wchar_t wide = 0;
+  const std::size_t bytes = std::mbrtowc(&wide, text.data(), text.size(), &state);
+  const int columns = bytes <= text.size() ? wcwidth(wide) : -1;
+  uselocale(before);
+  if (bytes == 0 || bytes > text.size() || columns < 0) return {};
+  return {bytes, static_cast<std::size_t>(columns)};
 }
 
 void write_line(const std::string& prefix, const char* paint, const std::string& given) {
@@ -57,7 +82,44 @@ std::string without_controls(const std::string& text) {
 std::size_t live_columns() {
   winsize size{};
   const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
-  return (known ? size.ws_col : 80) - 1;
+  const std::size_t columns = known ? size.ws_col : 80;
+  return columns > 4 ? columns - 3 : 1;
+}
+
+std::size_t columns_of(const std::string& text) {
+  std::size_t columns = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const Character character = first_character(std::string_view(text).substr(at));
+    columns += character.columns;
+    at += character.bytes;
+  }
+  return columns;
+}
+
+std::string beginning_of(const std::string& text, std::size_t columns) {
+  std::size_t at = 0;
+  for (std::size_t taken = 0; at < text.size();) {
+    const Character character = first_character(std::string_view(text).substr(at));
+    taken += character.columns;
+    if (taken > columns) break;
+    at += character.bytes;
+  }
+  return text.substr(0, at);
+}
+
+std::string folded(const std::vector<std::string>& parts, std::size_t columns) {
+  std::string text;
+  std::size_t taken = 0;
+  for (const std::string& part : parts) {
+    const std::size_t width = columns_of(part);
+    const bool fits = taken + 2 + width <= columns;
+    if (text.empty())
+      taken = width;
+    else
+      taken = fits ? taken + 2 + width : 2 + width;
+    text += (text.empty() ? "" : fits ? "  " : "\n  ") + part;
+  }
+  return text;
 }
 
 void set_quiet(bool quiet) { is_quiet = quiet; }
@@ -84,25 +146,34 @@ void write_error(const std::string& text) { write_line("error: ", "\x1b[31m", te
 
 void write_live(const std::string& text) {
   if (!live_terminal() || is_quiet) return;
+  const std::string shown = without_controls(text);
   const std::lock_guard lock(mutex);
   erase_live();
-  live_text = text.substr(0, live_columns());
+  live_text = beginning_of(shown.substr(0, shown.find('\n')), live_columns());
   std::fputs(live_text.c_str(), stderr);
   std::fflush(stderr);
+}
+
+std::string live_line_shown() {
+  const std::lock_guard lock(mutex);
+  return live_text;
 }
 
 std::string Table::to_string() const {
   std::vector<std::size_t> widths;
   for (const auto& cells : rows_) {
     widths.resize(std::max(widths.size(), cells.size()));
-    for (std::size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
+    for (std::size_t i = 0; i < cells.size(); ++i)
+      widths[i] = std::max(widths[i], columns_of(cells[i]));
   }
+  const auto blanks = [&](std::size_t column, const std::string& cell) {
+    return std::string(widths[column] - columns_of(cell), ' ');
+  };
   std::string text;
   for (const auto& cells : rows_) {
     std::string line;
     for (std::size_t i = 0; i < cells.size(); ++i)
-      line += i == 0 ? fmt::format("{:<{}}", cells[i], widths[i])
-                     : fmt::format("  {:>{}}", cells[i], widths[i]);
+      line += i == 0 ? cells[i] + blanks(i, cells[i]) : "  " + blanks(i, cells[i]) + cells[i];
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
   }

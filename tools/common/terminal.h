@@ -17,8 +17,18 @@ bool live_terminal();
 // Whether colour is wanted: a terminal, and NO_COLOR is not set.
 bool colour();
 
-// The longest live text that stays on one line of the terminal; 79 where its width is not known.
+// The longest live text, in columns, that stays on one line of the terminal with the ^C that a
+// terminal shows behind it; 77 where its width is not known.
 std::size_t live_columns();
+
+// How many columns of a terminal UTF-8 text takes: two for wide characters, none for combining
+// ones, one for every byte that is not UTF-8.
+std::size_t columns_of(const std::string& text);
+// The longest beginning of whole characters that takes at most `columns`.
+std::string beginning_of(const std::string& text, std::size_t columns);
+// The parts two blanks apart, on as many lines of at most `columns` as they need, all but the first
+// indented by two; a part alone may be longer.
+std::string folded(const std::vector<std::string>& parts, std::size_t columns);
 
 // The text with control characters (of ASCII, and U+0080 to U+009F) but line breaks and tabs as
 // "\x1b": names come from files, and must not steer the terminal.
@@ -28,8 +38,11 @@ std::string without_controls(const std::string& text);
 void write_note(const std::string& text);     // not under --quiet
 void write_warning(const std::string& text);  // "warning: ..."
 void write_error(const std::string& text);    // "error: ..."
-// Replaces the live line of a terminal; an empty text removes it.
+// Replaces the live line of a terminal, without_controls and cut to live_columns(); an empty text
+// removes it. No escape codes are used.
 void write_live(const std::string& text);
+// What stands there now.
+std::string live_line_shown();
 
 template <class... Args>
 void note(fmt::format_string<Args...> format, Args&&... args) {

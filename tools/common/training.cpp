@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <iterator>
 #include <limits>
 
 #include "tools/common/checkpoint_writer.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/non_finite.h"
 #include "tools/common/progress.h"
-#include "tools/common/tensorboard.h"
 #include "tools/common/terminal.h"
+#include "tools/common/training_events.h"
 
 namespace concord::tool {
 namespace {
@@ -72,15 +71,12 @@ std::string with_resume(const std::string& command) {
   return text + " --resume";
 }
 
-std::string describe(const Values& values) {
-  std::string text;
-  for (const auto& [name, value] : values) {
-    const bool percent =
-        name.ends_with("top1") || name.ends_with("top5") || name.ends_with("accuracy");
-    text += percent ? fmt::format("  {} {:.2f} %", name, 100 * value)
-                    : fmt::format("  {} {:.4g}", name, value);
-  }
-  return text;
+std::string describe(const std::pair<std::string, double>& named) {
+  const auto& [name, value] = named;
+  const bool percent =
+      name.ends_with("top1") || name.ends_with("top5") || name.ends_with("accuracy");
+  return percent ? fmt::format("{} {:.2f} %", name, 100 * value)
+                 : fmt::format("{} {:.4g}", name, value);
 }
 
 class Loop {
@@ -107,8 +103,8 @@ class Loop {
     if (directory_.resuming() && state_.epoch >= setup_.optimizer.epochs) return best_;
     // Not before: a refused --resume must leave the run's own config.json.
     directory_.write_config(line_, {{"network", setup_.network}});
-    events_ = std::make_unique<EventWriter>(directory_.path(),
-                                            directory_.resuming() ? state_.epoch + 1 : -1);
+    events_ = std::make_unique<TrainingEvents>(setup_.run, line_, directory_,
+                                               setup_.optimizer.epochs, state_.epoch);
     Progress progress("training", setup_.optimizer.epochs * task_.samples(), "images");
     progress.begin_at(state_.epoch * task_.samples() + sums_.samples());
     progress_ = &progress;
@@ -180,26 +176,34 @@ class Loop {
   void epoch() {
     const Clock::time_point start = Clock::now();
     const std::int64_t samples_before = sums_.samples();
+    const std::int64_t steps_before = state_.step;
+    double looking = 0;  // seconds that are none of the training's
     const double lr = schedule_.at(state_.epoch);
+    progress_->rename(fmt::format("epoch {}/{}", state_.epoch + 1, setup_.optimizer.epochs));
     task_.start(state_.epoch, state_.step);
     for (Step step; task_.step(step);) {
       const double loss = value_of(step.means, "loss");
       if (!std::isfinite(loss)) fail_non_finite("the loss", loss, step.number + 1);
+      if (step.number + 1 == task_.steps()) {
+        const Clock::time_point begun = Clock::now();
+        events_->gradients(state_.epoch + 1, task_.module());
+        looking = since(begun);
+      }
       task_.update(*optimizer_, lr);
       sums_.add(step);
       state_.step = step.number + 1;
-      progress_->update(state_.epoch * task_.samples() + sums_.samples(),
-                        fmt::format("epoch {}/{} step {}/{}  loss {:.4g}{}", state_.epoch + 1,
-                                    setup_.optimizer.epochs, state_.step, task_.steps(),
-                                    value_of(sums_.means(), "loss"), held_out_));
+      show_progress();
       stop_if_asked();
     }
     check(sums_.samples() > 0, "epoch {} had no data", state_.epoch + 1);
-    const double seconds = since(start);
-    finish_epoch(lr, seconds, static_cast<double>(sums_.samples() - samples_before) / seconds);
+    const double seconds = since(start) - looking;
+    finish_epoch(
+        lr, {.images_per_second = static_cast<double>(sums_.samples() - samples_before) / seconds,
+             .seconds = seconds,
+             .steps = state_.step - steps_before});
   }
 
-  void finish_epoch(double lr, double seconds, double rate) {
+  void finish_epoch(double lr, const TrainingEvents::Speed& speed) {
     Values values = sums_.means();
     try {
       for (auto& value : task_.evaluate()) values.push_back(std::move(value));
@@ -216,11 +220,11 @@ class Loop {
 
     Json line = {{"epoch", state_.epoch}};
     line.update(to_json(values));
-    line["seconds"] = std::round(seconds * 1000) / 1000;
-    line["images_per_second"] = std::round(rate * 10) / 10;
+    line["seconds"] = std::round(speed.seconds * 1000) / 1000;
+    line["images_per_second"] = std::round(speed.images_per_second * 10) / 10;
     // Metrics before checkpoints: a run killed in between does the epoch again and drops the line.
     directory_.append_metrics(line);
-    log_events(values);
+    events_->epoch(state_.epoch, values, speed, task_);
     if (const double score = task_.score(values); !(score <= best_score_)) {
       best_score_ = score;
       best_ = values;
@@ -229,21 +233,25 @@ class Loop {
     }
     if (state_.epoch == setup_.optimizer.epochs || checkpoints_.due())
       checkpoints_.write(described_state());
-    Values held_out;
-    std::copy_if(values.begin(), values.end(), std::back_inserter(held_out),
-                 [](const auto& value) { return value.first.starts_with("val_"); });
-    held_out_ = describe(held_out);
-    if (!live_terminal() || state_.epoch == setup_.optimizer.epochs)
-      note("epoch {}/{}{}  {:.0f} images/s  {}", state_.epoch, setup_.optimizer.epochs,
-           describe(values), rate, duration(seconds));
+    tell(values, speed);
   }
 
-  void log_events(const Values& values) {
-    Values tagged;
-    for (const auto& [name, value] : values)
-      tagged.emplace_back(name.starts_with("val_") ? "val/" + name.substr(4) : "train/" + name,
-                          value);
-    events_->scalars(state_.epoch, tagged);
+  void show_progress() {
+    const std::string steps = std::to_string(task_.steps());
+    std::vector<LinePart> parts = {
+        {fmt::format("step {:>{}}/{}", state_.step, steps.size(), steps), 3},
+        {fmt::format("loss {:<#6.4g}", value_of(sums_.means(), "loss")), 1}};
+    progress_->update(state_.epoch * task_.samples() + sums_.samples(), std::move(parts));
+  }
+
+  // The epoch's line; on a terminal on as many as it needs.
+  void tell(const Values& values, const TrainingEvents::Speed& speed) const {
+    std::vector<std::string> parts = {
+        fmt::format("epoch {}/{}", state_.epoch, setup_.optimizer.epochs)};
+    for (const auto& value : values) parts.push_back(describe(value));
+    parts.push_back(fmt::format("{:.0f} images/s", speed.images_per_second));
+    parts.push_back(duration(speed.seconds));
+    write_note(folded(parts, live_terminal() ? live_columns() : std::string::npos));
   }
 
   [[noreturn]] void fail_non_finite(const std::string& what, double value, std::int64_t step) {
@@ -263,14 +271,13 @@ class Loop {
   LearningRateSchedule schedule_;
   std::unique_ptr<Optimizer> optimizer_;
   CheckpointWriter checkpoints_;
-  std::unique_ptr<EventWriter> events_;
+  std::unique_ptr<TrainingEvents> events_;
   Progress* progress_ = nullptr;
   Json configuration_;
   TrainingState state_;
   Sums sums_;
   Values best_;
   double best_score_ = -std::numeric_limits<double>::infinity();
-  std::string held_out_;  // of the last epoch, for the live line
 };
 
 }  // namespace

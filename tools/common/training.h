@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/image.h"
 #include "engine/checkpoint.h"
 #include "tools/common/options.h"
 #include "tools/common/run_directory.h"
@@ -48,6 +49,9 @@ class TrainingTask {
   virtual Values evaluate() = 0;
   // Which epoch is best: the highest score. `values` are all of the epoch.
   virtual double score(const Values& values) const = 0;
+  // After evaluate(): what the network looks like, as tags of TensorBoard and pictures. Must not
+  // change a bit of the training.
+  virtual std::vector<std::pair<std::string, Image>> pictures() { return {}; }
 };
 
 struct TrainingSetup {

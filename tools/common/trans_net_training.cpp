@@ -3,8 +3,10 @@
 #include "engine/autograd.h"
 #include "engine/ops/loss.h"
 #include "tools/common/interrupt.h"
+#include "tools/common/progress.h"
 #include "tools/common/saved_configuration.h"
 #include "tools/common/terminal.h"
+#include "tools/common/training_pictures.h"
 #include "tools/common/training_steps.h"
 
 namespace concord::tool {
@@ -13,7 +15,10 @@ namespace {
 class TransNetTask : public TrainingTask {
  public:
   TransNetTask(TransNet& net, PairSources& sources, std::vector<double> alpha, bool graphs)
-      : net_(net), step_(net, std::move(alpha), graphs), sources_(sources) {}
+      : net_(net),
+        step_(net, std::move(alpha), graphs),
+        sources_(sources),
+        shown_(sources.validation == nullptr ? 0 : sources.validation->size()) {}
 
   Module& module() override { return net_; }
   std::int64_t steps() const override { return sources_.train->batches(); }
@@ -47,13 +52,16 @@ class TransNetTask : public TrainingTask {
     net_.set_training(false);
     double squares = 0;
     std::int64_t samples = 0;
+    Progress progress("validating", sources_.validation->size(), "images");
     sources_.validation->start(0, 0);
     for (PairBatch pair; sources_.validation->next(pair);) {
       stop_if_interrupted();
       const std::int64_t count = pair.a.dim(0);
+      shown_.collect(pair, samples);
       const Tensor y = net_(pair.a);
       squares += mse_loss(y, pair.b.to(y.device())).item() * static_cast<double>(count);
       samples += count;
+      progress.update(samples);
     }
     values.emplace_back("val_mse", squares / static_cast<double>(samples));
     return values;
@@ -63,11 +71,24 @@ class TransNetTask : public TrainingTask {
     return -value_of(values, sources_.validation == nullptr ? "loss" : "val_mse");
   }
 
+  std::vector<std::pair<std::string, Image>> pictures() override {
+    if (shown_.empty()) {  // nothing is held out
+      sources_.train->start(0, 0);
+      PairBatch pair;
+      if (!sources_.train->next(pair)) return {};
+      shown_ = ShownPairs(pair.a.dim(0));
+      shown_.collect(pair, 0);
+    }
+    net_.set_training(false);
+    return {{"maps/orders", shown_.picture(net_)}};
+  }
+
  private:
   TransNet& net_;
   TransNetStep step_;
   PairSources& sources_;
   PairBatch batch_;
+  ShownPairs shown_;
 };
 
 void check_alike(const char* which, const Shape& train, const Shape& validation) {
