@@ -3,22 +3,20 @@
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
-#include <unordered_map>
 
 #include "analysis/channel_variance.h"
 #include "data/files.h"
-#include "data/planned_set.h"
-#include "data/resize.h"
 #include "engine/autograd.h"
 #include "engine/ops/arithmetic.h"
 #include "tools/common/chosen_images.h"
 #include "tools/common/feature_pairs.h"
 #include "tools/common/interrupt.h"
-#include "tools/common/page.h"
 #include "tools/common/panel.h"
 #include "tools/common/run_directory.h"
 #include "tools/common/terminal.h"
 #include "tools/common/trans_net_file.h"
+#include "tools/report/page.h"
+#include "tools/report/photographs.h"
 
 namespace concord::tool {
 namespace {
@@ -27,8 +25,10 @@ namespace fs = std::filesystem;
 
 struct Options {
   std::string weights, features_a, features_b, data, variance, title;
+  std::vector<std::string> report;
   std::vector<std::string> images;
-  std::string channels = "best:2";
+  std::string channels;
+  double max_size_mb = 15;
   RunOptions run;
   DeviceOptions device;
   TransNetChoice net;
@@ -67,49 +67,12 @@ std::vector<std::int64_t> chosen_channels(const std::string& wanted, const Featu
   return result;
 }
 
-constexpr int kPhotograph = 256;  // side in pixels
-
-// The photographs of rows, by the names that the store has for them.
-class Photographs {
- public:
-  explicit Photographs(std::string data) : data_(std::move(data)) {
-    if (!names_planned_set(data_)) return;
-    ImageFolder folder = read_images(data_);
-    const auto add = [&](ImageSet& set) {
-      for (ImageSample& sample : set.samples) {
-        std::string name = sample.name;
-        planned_.emplace(std::move(name), std::move(sample));
-      }
-    };
-    add(folder.train);
-    if (folder.validation) add(*folder.validation);
-  }
-
-  // As a square; empty where it cannot be shown.
-  Image of(const std::string& name) const {
-    if (data_.empty() || name.empty()) return {};
-    try {
-      const auto planned = planned_.find(name);
-      const Image image = planned == planned_.end() ? load_image(fs::path(data_) / name)
-                                                    : load_sample(planned->second);
-      return resize_bilinear(image, kPhotograph, kPhotograph);
-    } catch (const Error& error) {
-      warn("{}; the row is shown without its photograph", error.what());
-      return {};
-    }
-  }
-
- private:
-  std::string data_;
-  std::unordered_map<std::string, ImageSample> planned_;
-};
-
 MapSheet make_sheet(const Options& options, TransNet& net, const FeatureStore& a,
                     const FeatureStore& b) {
   MapSheet sheet;
-  const Photographs photographs(options.data);
+  report::Photographs photographs(options.data);
   for (const float p : net.gates().to_vector<float>()) sheet.gates.push_back(p);
-  const auto channels = chosen_channels(options.channels, b);
+  const auto channels = chosen_channels(options.channels.empty() ? "best:2" : options.channels, b);
   for (const std::int64_t image :
        chosen_images(options.images, b.size(), b.names(), options.features_b)) {
     stop_if_interrupted();
@@ -134,22 +97,38 @@ MapSheet make_sheet(const Options& options, TransNet& net, const FeatureStore& a
   return sheet;
 }
 
-PageNetwork describe(const FeatureStore& store) {
-  PageNetwork network{store.info().arch, store.info().layer, store.info().weights, -1};
-  if (const auto top1 = top1_of(store)) network.top1 = *top1;
-  return network;
+report::PageOptions page_options(const Options& options) {
+  report::PageOptions page;
+  page.title = options.title;
+  page.gallery.images = options.images;
+  if (!options.channels.empty()) page.gallery.channels = options.channels;
+  page.gallery.device = options.device.place;
+  page.max_bytes = static_cast<std::int64_t>(options.max_size_mb * 1e6);
+  return page;
 }
 
-nlohmann::json read_variance(const std::string& file) {
-  if (file.empty()) return nullptr;
+// variance.json as something that was found; nothing where none is given.
+void add_variance(report::Findings& findings, const std::string& file) {
+  if (file.empty()) return;
   const auto bytes = read_file(file);
-  auto json = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, false);
+  auto json = report::Json::parse(bytes.begin(), bytes.end(), nullptr, false);
   check(json.is_object() && json.contains("var_orders") && json.contains("share_delta"),
         "{}: is no variance.json of concord-variance", file);
-  return json;
+  const fs::path folder = fs::absolute(file).parent_path();
+  findings.variances.push_back(
+      {folder.filename().string(), folder, fs::path(file).filename().string(), std::move(json)});
 }
 
-void visualize(const Options& options) {
+void write_page(const fs::path& file, report::Findings& findings,
+                const std::vector<report::GalleryDirection>& gallery,
+                const report::PageOptions& options) {
+  const std::string page = report::make_page(findings, gallery, options);
+  write_file(file, page);
+  note("{}: {:.2f} MB", file.string(), static_cast<double>(page.size()) / 1e6);
+}
+
+// One Trans-Net and two stores: a picture and a page of it.
+void show_trans_net(const Options& options) {
   const NoGradGuard no_gradients;
   const FeatureStore a(options.features_a);
   const FeatureStore b(options.features_b);
@@ -157,27 +136,68 @@ void visualize(const Options& options) {
   const SavedTransNet saved = load_trans_net(options.weights, options.net);
   saved.net->to(options.device.place);
   check_fits(*saved.net, a.shape(), b.shape(), options.weights);
+  report::Findings findings;
+  add_variance(findings, options.variance);
 
-  PageContent content;
-  content.variance = read_variance(options.variance);
-  content.a = describe(a);
-  content.b = describe(b);
-  content.images = b.size();
-  content.sheet = make_sheet(options, *saved.net, a, b);
-  content.sheet.title = options.title;
-  const std::string layer = content.b.layer.empty() ? "" : " at " + content.b.layer;
-  content.sheet.subtitle = content.b.name.empty()
-                               ? fmt::format("features {}", b.shape().to_string())
-                               : fmt::format("A: {}, B: {}{}, features {}", content.a.name,
-                                             content.b.name, layer, b.shape().to_string());
+  MapSheet sheet = make_sheet(options, *saved.net, a, b);
+  sheet.title = options.title;
+  const std::string layer = b.info().layer.empty() ? "" : " at " + b.info().layer;
+  sheet.subtitle = b.info().arch.empty() ? fmt::format("features {}", b.shape().to_string())
+                                         : fmt::format("A: {}, B: {}{}, features {}", a.info().arch,
+                                                       b.info().arch, layer, b.shape().to_string());
 
   const RunDirectory directory(options.run, {"panel.png", "index.html"});
-  write_png(directory.path() / "panel.png", draw_panel(content.sheet));
-  write_file(directory.path() / "index.html", make_page(content));
+  const fs::path picture = directory.path() / "panel.png";
+  const fs::path page = directory.path() / "index.html";
+  write_png(picture, draw_panel(sheet));
+  const auto words = [](const FeatureStore& store, const char* other) {
+    const std::string text =
+        store.info().arch + (store.info().layer.empty() ? "" : " at ") + store.info().layer;
+    return text.empty() ? std::string(other) : text;
+  };
+  report::GalleryDirection direction;
+  direction.name = fs::path(options.weights).parent_path().filename().string();
+  direction.trans_net = options.weights;
+  direction.norms = options.net;
+  direction.from = {options.features_a, "", "", words(a, "network A")};
+  direction.to = {options.features_b, "", "", words(b, "network B")};
+  direction.data = options.data;
+  if (!findings.variances.empty()) {
+    direction.channels = findings.variances.front().json.value("channels", report::Json());
+    direction.images = "all images that were measured";
+  }
+  report::PageOptions content = page_options(options);
+  content.picture = "panel.png";
+  write_page(page, findings, {direction}, content);
   Table table({"rows", "picture", "page"});
-  table.row({std::to_string(content.sheet.rows.size()), (directory.path() / "panel.png").string(),
-             (directory.path() / "index.html").string()});
+  table.row({std::to_string(sheet.rows.size()), picture.string(), page.string()});
   table.print();
+}
+
+// Everything that lies in the folders: a page.
+void show_folders(const Options& options) {
+  report::check_channels(page_options(options).gallery.channels);
+  report::Findings findings = report::find(options.report);
+  const RunDirectory directory(options.run, {"index.html"});
+  const fs::path page = directory.path() / "index.html";
+  write_page(page, findings, report::plan_gallery(findings), page_options(options));
+  Table table({"runs", "left out", "page"});
+  table.row({std::to_string(findings.configs.size()),
+             std::to_string(findings.damages.size() + findings.notes.size()), page.string()});
+  table.print();
+}
+
+void visualize(const Options& options, const CommandLine& line) {
+  if (!options.report.empty()) {
+    line.refuse({"--weights", "--features-a", "--features-b", "--data", "--variance",
+                 "--input-norm", "--affine", "--stage-norm"},
+                "does not apply to --report, which finds them itself");
+    return show_folders(options);
+  }
+  check_usage(
+      !options.weights.empty() && !options.features_a.empty() && !options.features_b.empty(),
+      "give --report with folders, or --weights, --features-a and --features-b");
+  show_trans_net(options);
 }
 
 }  // namespace
@@ -190,31 +210,43 @@ int main(int argc, char** argv) {
   CommandLine line(
       {.name = "concord-visualize",
        .summary =
-           "Shows feature maps, their orders and what is left, as a picture (panel.png) and a "
-           "page (index.html).",
+           "Shows what was measured: a report of any runs as one page (--report), or the feature "
+           "maps of one Trans-Net, their orders and what is left, as a picture and a page.",
        .example =
+           "  concord-visualize --report small --output-dir small-report\n"
+           "writes small-report/index.html: tables, curves and a gallery of the maps of every "
+           "run\nunder small/, in one file that opens in a browser without a network.\n"
            "  concord-visualize --weights trans-net/best.safetensors --features-a features-a \\\n"
            "      --features-b features-b --data shapes --output-dir pictures\n"
-           "writes a panel of three images and the two channels that vary most.",
+           "writes a picture (panel.png) of three images and the two channels that vary most, and "
+           "a page\n(index.html) of 20 images and 64 channels.",
        .footnote = "Per row: image, A's map, B's map, y, x(0) .. x(K-1), x_delta; blue negative, "
-                   "white 0, red\npositive, on one symmetric scale; below, bars of 1, p_1, p_0."});
-  line.option("--weights", options.weights, "Trans-Net, a checkpoint of concord-transnet")
-      ->required();
-  line.option("--features-a", options.features_a, "A's features")->required();
-  line.option("--features-b", options.features_b, "B's features, of the same images")->required();
+                   "white 0, red\npositive, on one symmetric scale; below, bars of 1, p_1, p_0.\n"
+                   "In the page maps have 8 bits a value; it says how exact that is."});
+  line.option("--report", options.report,
+              "folders with outputs of any of Concord's programs, finished or not, and folders of "
+              "such; comma-separated");
+  line.option("--weights", options.weights, "Trans-Net, a checkpoint of concord-transnet");
+  line.option("--features-a", options.features_a, "A's features");
+  line.option("--features-b", options.features_b, "B's features, of the same images");
   line.option("--data", options.data, "the images' folder, as given to concord-features");
   line.option("--images", options.images,
-              "numbers or file names, comma-separated (default: three spread over the store)");
+              "numbers or file names, comma-separated (default: spread over the store, three in "
+              "the picture, 20 in the page)");
   line.option("--channels", options.channels,
-              "numbers, comma-separated, or best:N, those whose target varies most");
+              "numbers, comma-separated, or best:N, those whose target varies most (default: "
+              "best:2 in the picture, best:64 in the page)");
+  line.option("--max-size", options.max_size_mb,
+              "of the page, in MB; beyond it fewer channels, images and Trans-Nets are shown",
+              in_range(0.1, 2000));
   line.option("--variance", options.variance, "variance.json of concord-variance, for the page");
-  line.option("--title", options.title, "of the panel and the page");
-  add_output_options(line, options.run, "folder for panel.png and index.html; new or empty");
+  line.option("--title", options.title, "of the picture and the page");
+  add_output_options(line, options.run, "folder for index.html and panel.png; new or empty");
   line.app().get_option("--output-dir")->required();
   add_norm_options(line, options.net);
   add_device_options(line, options.device);
   return run_program(line, argc, argv, [&] {
     apply(options.device);
-    visualize(options);
+    visualize(options, line);
   });
 }

@@ -1,0 +1,119 @@
+// The top of the page.
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "tools/common/feature_maps.h"
+#include "tools/report/sections.h"
+
+namespace concord::report {
+namespace {
+
+std::string card(const std::string& title, const std::string& value, const std::string& note) {
+  return fmt::format("<div class=\"card\"><span>{}</span><b>{}</b><span>{}</span></div>\n",
+                     escaped(title), escaped(value), escaped(note));
+}
+
+// "72.3 % through no ReLU, 2.4 % more through one ReLU and 0.4 % more through two ReLUs"
+std::string by_order(const Comparison& comparison) {
+  std::string text;
+  const std::size_t count = comparison.share_orders.size();
+  for (std::size_t k = 0; k < count; ++k)
+    text += fmt::format("{}{} {}through {}", k == 0 ? "" : (k + 1 == count ? " and " : ", "),
+                        percent(comparison.share_orders[k]), k == 0 ? "" : "more ", tool::relus(k));
+  return text;
+}
+
+std::string sentence_of(const Comparison& one) {
+  return fmt::format(
+      "<b>{}</b> of what varies in B\u2019s features can be computed from A\u2019s: {}. The other "
+      "<b>{}</b> cannot be computed from A at all.",
+      percent(1 - one.share_delta), by_order(one), percent(one.share_delta));
+}
+
+std::string sentence_of_experiments(const std::vector<Comparison>& experiments) {
+  const auto least = std::min_element(
+      experiments.begin(), experiments.end(),
+      [](const Comparison& x, const Comparison& y) { return x.share_delta < y.share_delta; });
+  const auto most = std::max_element(
+      experiments.begin(), experiments.end(),
+      [](const Comparison& x, const Comparison& y) { return x.share_delta < y.share_delta; });
+  const auto part = [](const Comparison& one) {
+    return fmt::format(
+        "<b>{}</b> of what varies in <b>{}</b>\u2019s features can be computed from "
+        "<b>{}</b>\u2019s",
+        percent(1 - one.share_delta), escaped(one.to), escaped(one.from));
+  };
+  return least == most ? part(*least) + "."
+                       : fmt::format("{}, but only {}.", part(*least), part(*most));
+}
+
+void add_measured_cards(std::string& cards, const Comparison& one) {
+  cards +=
+      card("A knows of B", percent(1 - one.share_delta), "of the variance of B\u2019s features");
+  cards += card("Instability", fmt::format("{:.4f}", one.share_delta),
+                "the share of B that cannot be computed from A");
+  if (one.top1_a) cards += card("Net A: " + one.from, percent(*one.top1_a), "top-1");
+  if (one.top1_b) cards += card("Net B: " + one.to, percent(*one.top1_b), "top-1");
+}
+
+void add_experiment_cards(std::string& cards, Findings& findings) {
+  each(findings, findings.diagnoses, [&](const Finding& finding) {
+    cards +=
+        card("Blind spots", percent(finding.json.at("blind-spots").at("share_delta").get<double>()),
+             "of the strong network\u2019s features the weak one lacks");
+    cards +=
+        card("Unreliable", percent(finding.json.at("unreliable").at("share_delta").get<double>()),
+             "of the weak network\u2019s features the strong one cannot explain");
+  });
+  each(findings, findings.compressions, [&](const Finding& finding) {
+    if (const auto ratio = number_of(finding.json, "ratio"))
+      cards += card("Compressed", fmt::format("{:.2f} \u00d7", *ratio), "smaller as a file");
+    if (finding.json.contains("original_from_compressed"))
+      cards +=
+          card("Discarded by it",
+               percent(finding.json.at("original_from_compressed").at("share_delta").get<double>()),
+               "of the original\u2019s features");
+  });
+}
+
+}  // namespace
+
+std::string answer(Findings& findings, const std::vector<Comparison>& measured,
+                   const std::vector<Comparison>& experiments) {
+  std::string text =
+      "<p class=\"question\">Two networks look at the same images. How much of network B\u2019s "
+      "features can be computed from network A\u2019s, and through how many "
+      "non-linearities?</p>\n";
+  std::string cards;
+  if (!measured.empty()) {
+    const Comparison& one = measured.front();
+    text += "<p class=\"answer\">" + sentence_of(one) + "</p>\n";
+    std::string about = fmt::format("A is {}, B is {}", one.from, one.to);
+    if (!one.kind.empty()) about += "; they differ in " + one.kind;
+    if (measured.size() > 1) {
+      const auto [low, high] = std::minmax_element(
+          measured.begin(), measured.end(),
+          [](const Comparison& x, const Comparison& y) { return x.share_delta < y.share_delta; });
+      about += fmt::format(". In the {} comparisons below, from {} to {} cannot be computed",
+                           measured.size(), percent(low->share_delta), percent(high->share_delta));
+    }
+    text += fmt::format("<p class=\"about\">{}.</p>\n", escaped(about));
+    if (one.rebuilds_nothing())
+      text +=
+          "<p class=\"warning\">What is left varies more than B\u2019s features do: this "
+          "Trans-Net rebuilds nothing yet, and the figures say little of the networks.</p>\n";
+    add_measured_cards(cards, one);
+  } else if (!experiments.empty()) {
+    text += "<p class=\"answer\">" + sentence_of_experiments(experiments) + "</p>\n";
+  } else {
+    text +=
+        "<p class=\"answer\">Not measured yet: nothing here holds the variances of one "
+        "network\u2019s features rebuilt from another\u2019s.</p>\n";
+  }
+  add_experiment_cards(cards, findings);
+  return text + (cards.empty() ? "" : "<div class=\"cards\">\n" + cards + "</div>\n");
+}
+
+}  // namespace concord::report

@@ -1,0 +1,402 @@
+// The feature gallery. Its data are those of gallery.h: maps of 8 bits with a step for each, which
+// are decoded when they are first shown.
+"use strict";
+
+(() => {
+  const data = JSON.parse(document.getElementById("gallery-data").textContent);
+  const element = (id) => document.getElementById(id);
+  const make = (tag, properties = {}, ...children) => {
+    const node = Object.assign(document.createElement(tag), properties);
+    node.append(...children);
+    return node;
+  };
+
+  const kNoNumber = -128; // EncodedMaps::kNoNumber
+
+  // ---- maps
+
+  function bytesOf(id) {
+    const text = atob(element(id).textContent);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; ++i) bytes[i] = text.charCodeAt(i);
+    return bytes;
+  }
+  const blocks = new Map();
+  function blockOf(id) {
+    if (!blocks.has(id)) {
+      const steps = new DataView(bytesOf(id + "-steps").buffer);
+      blocks.set(id, {
+        values: new Int8Array(bytesOf(id).buffer),
+        steps: Float32Array.from({ length: steps.byteLength / 4 }, (_, i) =>
+          steps.getFloat32(4 * i, true)),
+      });
+    }
+    return blocks.get(id);
+  }
+  // The number-th map of a block, as real values; NaN where there was no number.
+  function mapOf(id, number, width, height) {
+    const block = blockOf(id);
+    const pixels = width * height;
+    const step = block.steps[number];
+    const values = Float64Array.from(
+      block.values.subarray(number * pixels, (number + 1) * pixels),
+      (value) => (value === kNoNumber ? NaN : value * step));
+    return { width, height, values, step, largest: 127 * step };
+  }
+
+  // ---- colours
+
+  // The colour of a value between -1 and 1, as tools/common/feature_maps.cpp has it.
+  function colourOf(value) {
+    if (Number.isNaN(value)) return [128, 128, 128];
+    const last = data.palette.length - 1;
+    const place = ((Math.max(-1, Math.min(1, value)) + 1) / 2) * last;
+    const below = Math.min(Math.floor(place), last - 1);
+    const part = place - below;
+    return data.palette[below].map((from, i) =>
+      Math.round(from + part * (data.palette[below + 1][i] - from)));
+  }
+  function paint(canvas, map, scale) {
+    canvas.width = map.width;
+    canvas.height = map.height;
+    const context = canvas.getContext("2d");
+    const picture = context.createImageData(map.width, map.height);
+    map.values.forEach((value, i) => {
+      const [red, green, blue] = colourOf(scale > 0 ? value / scale : value * 0);
+      picture.data.set([red, green, blue, 255], 4 * i);
+    });
+    context.putImageData(picture, 0, 0);
+  }
+
+  // ---- numbers
+
+  // No more digits than the step of 8 bits leaves any meaning.
+  function decimals(step) {
+    return step > 0 ? Math.max(0, Math.min(12, Math.ceil(-Math.log10(step)))) : 0;
+  }
+  function valueText(value, step) {
+    if (Number.isNaN(value)) return "no number";
+    const digits = decimals(step);
+    const text = value.toFixed(digits);
+    return Number(text) === 0 ? (0).toFixed(digits) : text.replace("-", "\u2212");
+  }
+  const percent = (share) => (100 * share).toFixed(1) + " %";
+  const relus = ["no ReLU", "one ReLU", "two ReLUs", "three ReLUs"];
+
+  // ---- what is chosen
+
+  const state = { pair: 0, forward: true, image: 0, channel: 0, source: 0, sort: "energy",
+                  scale: "common", row: -1, column: -1 };
+  let maps = []; // shown: {title, note, map, canvas, output}
+  const direction = () =>
+    data.directions.find((one) => one.pair === state.pair && one.forward === state.forward);
+  const letters = () => (state.forward ? ["A", "B"] : ["B", "A"]);
+
+  // Of the target's channels by their places in the data.
+  function measures() {
+    const target = data.sides[direction().to];
+    const { orders, delta } = direction().variance;
+    const total = (i) => orders.reduce((sum, order) => sum + order[i], delta[i]);
+    const share = (part, i) => (total(i) > 0 ? part[i] / total(i) : 0);
+    return {
+      energy: { name: "energy", of: (i) => target.energy[i], text: (v) => shortNumber(v) },
+      delta: { name: "inconsistency", of: (i) => share(delta, i), text: percent },
+      ...Object.fromEntries(orders.map((order, k) => [
+        "x" + k, { name: `share of x(${k})`, of: (i) => share(order, i), text: percent }])),
+      number: { name: "number", of: (i) => -target.channels[i], text: () => "" },
+    };
+  }
+  function shares(i) {
+    const measure = measures();
+    return Object.keys(measure).filter((key) => /^x\d+$/.test(key))
+      .map((key) => [key.replace(/^x(\d+)$/, "x($1)"), measure[key].of(i)])
+      .concat([["x_delta", measure.delta.of(i)]]);
+  }
+
+  // ---- controls
+
+  function radio(name, value, checked, content, label) {
+    const input = make("input", { type: "radio", name, value: String(value), checked });
+    if (label) input.setAttribute("aria-label", label);
+    return make("label", {}, input, ...content);
+  }
+  function fillPairs() {
+    element("pair").replaceChildren(...data.pairs.map((pair, i) =>
+      make("option", { value: String(i), textContent: `${pair.name}: ${pair.a} and ${pair.b}` })));
+    element("pair").value = String(state.pair);
+  }
+  function fillDirections() {
+    const pair = data.pairs[state.pair];
+    const legend = element("direction").querySelector("legend");
+    const options = [true, false].map((forward) => {
+      const known = data.directions.some((one) => one.pair === state.pair &&
+                                                  one.forward === forward);
+      const label = radio("direction", forward ? "ab" : "ba", forward === state.forward,
+                          [forward ? " A to B" : " B to A"]);
+      label.firstChild.disabled = !known;
+      if (!known) {
+        label.className = "off";
+        label.title = "there is no Trans-Net of this direction";
+      }
+      return label;
+    });
+    element("direction").replaceChildren(legend, ...options,
+      make("span", { className: "faint", textContent: `A: ${pair.a}. B: ${pair.b}.` }));
+  }
+  function fillImages() {
+    element("image-list").replaceChildren(...direction().photos.map((number, i) => {
+      const photo = data.photos[number];
+      const content = photo.picture
+        ? [make("img", { src: photo.picture, alt: "", title: photo.name })]
+        : [make("span", { className: "none", textContent: photo.name })];
+      return radio("image", i, i === state.image, content, `${photo.label} ${photo.name}`.trim());
+    }));
+  }
+  function fillSort() {
+    const all = measures();
+    if (!(state.sort in all)) state.sort = "energy";
+    element("sort").replaceChildren(...Object.entries(all).map(([key, measure]) =>
+      make("option", { value: key, textContent: measure.name })));
+    element("sort").value = state.sort;
+  }
+  function fillChannels() {
+    const target = data.sides[direction().to];
+    const measure = measures()[state.sort];
+    const order = target.channels.map((_, i) => i)
+      .sort((a, b) => measure.of(b) - measure.of(a) || a - b);
+    element("channel-list").replaceChildren(...order.map((i) => {
+      const bar = make("span", { className: "stack" });
+      bar.append(...shares(i).map(([name, share], k, all) => {
+        const part = make("i", { title: `${name}: ${percent(share)}` });
+        part.style.flex = `${Math.max(share, 1e-5)} 0 0`;
+        part.style.background = k + 1 === all.length ? "var(--delta)" : `var(--o${Math.min(k, 3)})`;
+        return part;
+      }));
+      return radio("channel", i, i === state.channel,
+        [make("b", { textContent: target.channels[i] }), bar,
+         make("span", { textContent: measure.text(measure.of(i)) })],
+        `channel ${target.channels[i]}, ${measure.name} ${measure.text(measure.of(i))}`);
+    }));
+    element("ranked").textContent =
+      `${target.channels.length} of ${target.of} channels; shares over ` +
+      `${direction().variance.over}.`;
+  }
+  function fillSource() {
+    const source = data.sides[direction().from];
+    state.source = Math.min(state.source, source.channels.length - 1);
+    element("source").replaceChildren(...source.channels.map((channel, i) =>
+      make("option", { value: String(i),
+                       textContent: `${channel} (energy ${shortNumber(source.energy[i])})` })));
+    element("source").value = String(state.source);
+  }
+
+  // ---- the maps
+
+  function figureOf(title, note, content) {
+    const output = make("output", { textContent: "\u00a0" });
+    const figure = make("figure", {}, content,
+      make("figcaption", {}, make("b", { textContent: title }),
+           make("small", { textContent: note }), output));
+    return { figure, output };
+  }
+  function partsOf() {
+    const one = direction();
+    const from = data.sides[one.from];
+    const to = data.sides[one.to];
+    const [source, target] = letters();
+    const channel = state.image * to.channels.length + state.channel;
+    const parts = one.orders + 2;
+    const part = (i) => mapOf(one.block, channel * parts + i, to.width, to.height);
+    const orders = Array.from({ length: one.orders }, (_, k) => ({
+      title: `x(${k})`, note: `needs ${relus[k] || k + " ReLUs"}`, map: part(1 + k) }));
+    return [
+      { title: `net ${source}, channel ${from.channels[state.source]}`, note: "one of the inputs",
+        map: mapOf(from.block, state.image * from.channels.length + state.source,
+                   from.width, from.height) },
+      { title: `net ${target}, channel ${to.channels[state.channel]}`, note: "the target",
+        map: mapOf(to.block, channel, to.width, to.height) },
+      { title: "y", note: `rebuilt from ${source}`, map: part(0) },
+      ...orders,
+      { title: "x_delta", note: `not in ${source}`, map: part(parts - 1) },
+    ];
+  }
+  function drawMaps() {
+    const photo = data.photos[direction().photos[state.image]];
+    const picture = photo.picture
+      ? make("img", { src: photo.picture, alt: `photograph ${photo.name}` })
+      : make("div", { className: "none", textContent: "no photograph" });
+    maps = partsOf().map((one) => {
+      const canvas = make("canvas", { role: "img", ariaLabel: one.title });
+      return { ...one, canvas, ...figureOf(one.title, one.note,
+        make("div", { className: "map" }, canvas, make("span", { className: "cell" }))) };
+    });
+    element("maps").replaceChildren(
+      figureOf("image", photo.label || "as a square", picture).figure,
+      ...maps.map((one) => one.figure));
+    element("now").replaceChildren(
+      make("b", { textContent: `channel ${data.sides[direction().to]
+        .channels[state.channel]}` }), ` of net ${letters()[1]} on ${photo.name}`);
+    colourMaps();
+    readMaps();
+  }
+  function colourMaps() {
+    const common = Math.max(...maps.map((one) => one.map.largest));
+    for (const one of maps) paint(one.canvas, one.map, state.scale === "each" ? one.map.largest
+                                                                              : common);
+    const ends = element("bar").querySelectorAll("span");
+    ends[0].textContent = state.scale === "each" ? "each map\u2019s \u2212max"
+                                                 : "\u2212" + shortNumber(common);
+    ends[1].textContent = state.scale === "each" ? "+max" : "+" + shortNumber(common);
+    const canvas = element("bar").querySelector("canvas");
+    const ramp = Float64Array.from({ length: 255 }, (_, i) => i / 127 - 1);
+    paint(canvas, { width: 255, height: 1, values: ramp }, 1);
+    const steps = maps.map((one) => one.map.step / 2);
+    element("rounding").textContent =
+      "Feature values have no unit. They are kept in 8 bits, exact to \u00b1 " +
+      `${shortNumber(Math.min(...steps))} in the weakest of these maps and to \u00b1 ` +
+      `${shortNumber(Math.max(...steps))} in the strongest; the parts may miss their sum by as ` +
+      "much.";
+  }
+  // The values of all maps at one place, given in the target's rows and columns.
+  function readMaps() {
+    const target = maps[1].map;
+    const chosen = state.row >= 0;
+    state.row = Math.min(state.row, target.height - 1);
+    state.column = Math.min(state.column, target.width - 1);
+    for (const { map, canvas, output } of maps) {
+      const cell = canvas.nextElementSibling;
+      cell.hidden = !chosen;
+      output.textContent = "\u00a0";
+      if (!chosen) continue;
+      // A map of another size is read where the middle of the target's place lies in it.
+      const row = Math.floor(((state.row + 0.5) / target.height) * map.height);
+      const column = Math.floor(((state.column + 0.5) / target.width) * map.width);
+      output.textContent = valueText(map.values[row * map.width + column], map.step);
+      cell.style.left = (100 * column) / map.width + "%";
+      cell.style.top = (100 * row) / map.height + "%";
+      cell.style.width = 100 / map.width + "%";
+      cell.style.height = 100 / map.height + "%";
+    }
+    element("readout").textContent = chosen
+      ? `row ${state.row + 1} of ${target.height}, column ${state.column + 1} of ${target.width}`
+      : "Point at a map, touch it, or go there by the arrow keys, to read all maps at that place.";
+  }
+
+  // ---- changes
+
+  function remember() {
+    const target = data.sides[direction().to];
+    const source = data.sides[direction().from];
+    selection.write({ pair: state.pair, direction: state.forward ? "ab" : "ba",
+                      image: state.image, channel: target.channels[state.channel],
+                      source: source.channels[state.source], sort: state.sort,
+                      scale: state.scale });
+  }
+  // Of another pair or direction: the image and, where it is shown, the channel stay.
+  function changeDirection(channel, source) {
+    if (!direction()) state.forward = !state.forward;
+    const one = direction();
+    const place = (side, number) => Math.max(0, data.sides[side].channels.indexOf(number));
+    state.image = Math.min(state.image, one.photos.length - 1);
+    state.channel = place(one.to, channel);
+    state.source = place(one.from, source);
+    fillDirections();
+    fillImages();
+    fillSort();
+    if (Number.isNaN(channel)) state.channel = 0;
+    fillChannels();
+    fillSource();
+    const [from, to] = letters();
+    element("target-name").textContent = to;
+    element("source-name").textContent = from;
+    drawMaps();
+  }
+  function readAddress() {
+    const wanted = selection.read();
+    const whole = (name, count) => {
+      const value = Number(wanted.get(name));
+      return Number.isInteger(value) && value >= 0 && value < count ? value : 0;
+    };
+    state.pair = whole("pair", data.pairs.length);
+    state.forward = wanted.get("direction") !== "ba";
+    state.image = whole("image", data.photos.length);
+    state.sort = wanted.get("sort") || "energy";
+    state.scale = wanted.get("scale") === "each" ? "each" : "common";
+    element("scale").querySelector(`[value=${state.scale}]`).checked = true;
+    fillPairs();
+    const number = (name) => (wanted.has(name) ? Number(wanted.get(name)) : NaN);
+    changeDirection(number("channel"), number("source"));
+  }
+  function channelNumber() {
+    return data.sides[direction().to].channels[state.channel];
+  }
+
+  element("pair").addEventListener("change", (event) => {
+    state.pair = Number(event.target.value);
+    state.forward = true;
+    changeDirection(NaN, NaN);
+    remember();
+  });
+  element("direction").addEventListener("change", (event) => {
+    state.forward = event.target.value === "ab";
+    changeDirection(NaN, NaN);
+    element("direction").querySelector("input:checked").focus();
+    remember();
+  });
+  element("scale").addEventListener("change", (event) => {
+    state.scale = event.target.value;
+    colourMaps();
+    remember();
+  });
+  element("images").addEventListener("change", (event) => {
+    state.image = Number(event.target.value);
+    drawMaps();
+    remember();
+  });
+  element("sort").addEventListener("change", (event) => {
+    state.sort = event.target.value;
+    fillChannels();
+    remember();
+  });
+  element("channel-list").addEventListener("change", (event) => {
+    state.channel = Number(event.target.value);
+    drawMaps();
+    remember();
+  });
+  element("source").addEventListener("change", (event) => {
+    state.source = Number(event.target.value);
+    drawMaps();
+    remember();
+  });
+
+  function point(event) {
+    const canvas = event.target.closest("canvas");
+    if (!canvas || maps.every((one) => one.canvas !== canvas)) return;
+    const box = canvas.getBoundingClientRect();
+    const target = maps[1].map;
+    const place = (at, from, size, count) =>
+      Math.max(0, Math.min(count - 1, Math.floor(((at - from) / size) * count)));
+    state.row = place(event.clientY, box.top, box.height, target.height);
+    state.column = place(event.clientX, box.left, box.width, target.width);
+    readMaps();
+  }
+  element("maps").addEventListener("pointermove", point);
+  element("maps").addEventListener("pointerdown", point);
+  element("maps").addEventListener("keydown", (event) => {
+    const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+    if (!(event.key in moves)) return;
+    const [down, right] = moves[event.key];
+    const first = state.row < 0;
+    state.row = first ? 0 : Math.max(0, state.row + down);
+    state.column = first ? 0 : Math.max(0, state.column + right);
+    readMaps();
+    event.preventDefault();
+  });
+  addEventListener("hashchange", () => {
+    if (location.hash.includes("=")) readAddress();
+  });
+
+  readAddress();
+  element("gallery").hidden = false;
+  if (selection.read().has("channel")) element("maps").scrollIntoView({ block: "center" });
+})();
