@@ -11,6 +11,7 @@
 #include "tools/common/run_directory.h"
 #include "tools/common/terminal.h"
 #include "tools/reproduce/dry_run.h"
+#include "tools/reproduce/report.h"
 #include "tools/reproduce/results.h"
 #include "tools/reproduce/run_suite.h"
 
@@ -28,6 +29,7 @@ struct Options {
   bool keep_going = false;
   bool dry_run = false;
   bool measure = false;
+  bool no_report = false;
 };
 
 std::string sha256_of(const std::string& text) {
@@ -118,6 +120,7 @@ void reproduce_plan(Options& options, const CommandLine& line) {
   else if (failures.empty())
     note("results are written by a run without --only");
   hashes.save();
+  if (options.only.empty() && !options.no_report) make_report(workspace);
   std::string text;
   for (const std::string& failure : failures) text += (text.empty() ? "" : "\n") + failure;
   check(failures.empty(), "{}\nwhat is done is kept; the same command goes on from there", text);
@@ -142,7 +145,9 @@ int main(int argc, char** argv) {
        .footnote =
            "Writes into the output folder: steps/STEP (what each step's program writes), "
            "logs/STEP.log,\nresults.json (values, means, deviations; the same bits from the same "
-           "runs), tables.md,\ntimings.json. A folder of the same plan goes on without a flag. The "
+           "runs), tables.md,\ntimings.json, report/index.html (concord-visualize --report: "
+           "everything in one page). A "
+           "folder of the same plan goes on without a flag. The "
            "plan's format is in\ndocs/reproduce.md."});
   line.option("plan", options.plan, "the plan, a JSON file")->required();
   // One word each: the plan may stand behind them, and a value may hold commas.
@@ -165,6 +170,7 @@ int main(int argc, char** argv) {
   line.flag("--measure", options.measure,
             "of --dry-run: time a training step (concord-bench) where no earlier run tells the "
             "time");
+  line.flag("--no-report", options.no_report, "make no page of the results at the end");
   line.option("--output-dir", options.run.output_dir, "folder for everything");
   line.flag("--force", options.run.force,
             "take a folder that holds another plan's suite or anything else; only files of this "

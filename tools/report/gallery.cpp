@@ -143,7 +143,11 @@ class Gallery {
     } catch (const tool::Interrupted&) {
       throw;
     } catch (const Error& error) {
-      leave_out(direction.name, error.what());
+      const std::string between =
+          direction.from.words.empty() || direction.to.words.empty()
+              ? ""
+              : fmt::format(", {} to {}", direction.from.words, direction.to.words);
+      leave_out(direction.name + between, error.what());
     }
   }
 

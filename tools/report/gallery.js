@@ -177,6 +177,9 @@
          make("span", { textContent: measure.text(measure.of(i)) })],
         `channel ${target.channels[i]}, ${measure.name} ${measure.text(measure.of(i))}`);
     }));
+    const list = element("channel-list");
+    const chosen = list.querySelector("input:checked").parentElement;
+    list.scrollTop = chosen.offsetTop - (list.clientHeight - chosen.offsetHeight) / 2;
     element("ranked").textContent =
       `${target.channels.length} of ${target.of} channels; shares over ` +
       `${direction().variance.over}.`;
@@ -254,8 +257,8 @@
     element("rounding").textContent =
       "Feature values have no unit. They are kept in 8 bits, exact to \u00b1 " +
       `${shortNumber(Math.min(...steps))} in the weakest of these maps and to \u00b1 ` +
-      `${shortNumber(Math.max(...steps))} in the strongest; the parts may miss their sum by as ` +
-      "much.";
+      `${shortNumber(Math.max(...steps))} in the strongest, so that parts may differ from their ` +
+      "sum in the last digits.";
   }
   // The values of all maps at one place, given in the target's rows and columns.
   function readMaps() {
@@ -396,7 +399,7 @@
     if (location.hash.includes("=")) readAddress();
   });
 
+  element("gallery").hidden = false; // what is hidden cannot be scrolled
   readAddress();
-  element("gallery").hidden = false;
-  if (selection.read().has("channel")) element("maps").scrollIntoView({ block: "center" });
+  if (selection.read().has("channel")) element("gallery").scrollIntoView();
 })();

@@ -132,7 +132,7 @@ class Plan {
   // Trans-Nets between two networks, each by its file, that a program left in folders of its own.
   void add_between(const Finding& finding, const RunOptions& run, const GallerySide& from,
                    const GallerySide& to, const std::string& folder, const Json& report) {
-    add({.name = fmt::format("{}: {} to {}", finding.name, from.words, to.words),
+    add({.name = finding.name,
          .trans_net = (finding.folder / folder / "last.safetensors").string(),
          .norms = norms_of(run),
          .from = from,

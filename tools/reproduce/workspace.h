@@ -9,6 +9,7 @@
 //   hashes                  ContentHashes
 //   timings.json            seconds and bytes of each step
 //   results.json tables.md  written when all steps are done
+//   report/                 the page of all this (make_report)
 
 #include <filesystem>
 #include <optional>

@@ -1,0 +1,68 @@
+#include "tools/reproduce/report.h"
+
+#include <fstream>
+#include <iterator>
+
+#include "data/files.h"
+#include "data/sha256.h"
+#include "tools/common/interrupt.h"
+#include "tools/common/shell_word.h"
+#include "tools/common/terminal.h"
+#include "tools/reproduce/child.h"
+#include "tools/reproduce/program_help.h"
+
+namespace concord::reproduce {
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string text_of(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+void run_visualize(const Workspace& workspace, const std::vector<std::string>& words) {
+  const fs::path log = workspace.root() / "logs" / "report.log";
+  ChildOptions child;
+  child.standard_output = workspace.root() / "logs" / "report.stdout";
+  child.standard_error = log;
+  child.kept_open = workspace.lock();
+  tool::write_live("making the report");
+  const int code = run_child(program_file("visualize"), words, child);
+  tool::write_live("");
+  if (code != 0) tool::stop_if_interrupted();
+  check(code == 0, "concord-visualize {}; what it said is in {}",
+        code > 0 ? fmt::format("failed with exit code {}", code)
+                 : fmt::format("was ended by signal {}", -code),
+        log.string());
+}
+
+}  // namespace
+
+void make_report(const Workspace& workspace) {
+  const fs::path folder = workspace.root() / "report";
+  const fs::path page = folder / "index.html";
+  const fs::path made_of = folder / "made-of";
+  const std::vector<std::string> words = {"--report", workspace.root().string(), "--output-dir",
+                                          folder.string(), "--force"};
+  try {
+    // results.json names the version, too.
+    const std::string results = sha256_of_file(workspace.root() / "results.json");
+    std::error_code error;
+    if (fs::exists(page, error) && text_of(made_of) == results) {
+      tool::note("the report is unchanged: {}", page.string());
+      return;
+    }
+    run_visualize(workspace, words);
+    write_file(made_of, results);
+    tool::note("the report: {}", page.string());
+  } catch (const tool::Interrupted&) {
+    throw;
+  } catch (const Error& error) {
+    std::string command = "concord-visualize";
+    for (const std::string& word : words) command += " " + tool::quoted(word);
+    tool::warn("the report was not made: {}\nto make it by hand:\n  {}", error.what(), command);
+  }
+}
+
+}  // namespace concord::reproduce
