@@ -452,8 +452,8 @@ TEST(ConcordPrograms, FromPicturesToPictures) {
   EXPECT_GT(panel.width, 9 * 144);
   EXPECT_GT(panel.height, 4 * 144);
   const std::string page = text_of(at("pictures/index.html"));
-  for (const char* text : {"<!DOCTYPE html>", "viewport", "Net A: resnet18 at layer1", "x_delta",
-                           "Instability", "val/blue/01.png", "data:image/png;base64,"})
+  for (const char* text : {"<!DOCTYPE html>", "viewport", "resnet18 layer1", "x_delta",
+                           "Instability", "val/blue/01.png", "data:image/jpeg;base64,"})
     EXPECT_NE(page.find(text), std::string::npos) << text;
   EXPECT_EQ(page.find("http://"), std::string::npos) << "the page is self-contained";
   // A photograph that is gone costs a warning, not the picture.

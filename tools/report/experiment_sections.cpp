@@ -24,6 +24,11 @@ Html accuracy_bar(const std::optional<double>& share) {
 
 std::string shown(const std::optional<double>& value) { return value ? number(*value) : "-"; }
 
+std::string loss_of(const Json& json) {
+  const auto loss = number_of(json, "loss");
+  return loss ? fmt::format("{:.4f}", *loss) : "-";
+}
+
 std::string run_title(const Findings& findings, const Finding& finding,
                       const std::vector<Finding>& all) {
   const Finding* config = findings.config_of(finding.folder);
@@ -51,7 +56,7 @@ void refinement_row(HtmlTable& table, const std::string& features, const Json& b
                  ? fmt::format("{} ({})", percent(*accuracy_of(best)),
                                best.value("epoch", Json(0)).dump())
                  : "-",
-             shown(number_of(after.is_object() ? after : before, "loss"))});
+             loss_of(after.is_object() ? after : before)});
 }
 
 }  // namespace
@@ -74,7 +79,7 @@ Section compression_section(Findings& findings) {
     for (const Json& stage : json.at("stages")) {
       const auto top5 = number_of(stage, "top5");
       stages.row({text_of(stage, "stage"), accuracy_bar(accuracy_of(stage)),
-                  top5 ? percent(*top5) : "-", shown(number_of(stage, "loss"))});
+                  top5 ? percent(*top5) : "-", loss_of(stage)});
     }
     body += stages.to_string();
     if (json.contains("original_from_compressed")) {
@@ -112,7 +117,7 @@ Section distillation_section(Findings& findings) {
                  shown(number_of(generation, "seed")),
                  lambda.is_array() ? lambda.dump() : shown(number_of(generation, "lambda")),
                  accuracy_bar(accuracy_of(held_out)), top5 ? percent(*top5) : "-",
-                 shown(number_of(held_out, "loss"))});
+                 loss_of(held_out)});
     }
     for (const Json& ensemble : json.value("ensembles", Json::array())) {
       const Json held_out = ensemble.value("val", Json());
@@ -120,7 +125,7 @@ Section distillation_section(Findings& findings) {
       table.row({fmt::format("{} to {} together", ensemble.at("first").get<int>(),
                              ensemble.at("last").get<int>()),
                  "-", "-", accuracy_bar(accuracy_of(held_out)), top5 ? percent(*top5) : "-",
-                 shown(number_of(held_out, "loss"))});
+                 loss_of(held_out)});
     }
     body += table.to_string();
     const Json consistency = json.value("consistency", Json());

@@ -154,7 +154,7 @@
   }
   function fillSort() {
     const all = measures();
-    if (!(state.sort in all)) state.sort = "energy";
+    if (!Object.hasOwn(all, state.sort)) state.sort = "energy";
     element("sort").replaceChildren(...Object.entries(all).map(([key, measure]) =>
       make("option", { value: key, textContent: measure.name })));
     element("sort").value = state.sort;
