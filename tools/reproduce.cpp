@@ -120,7 +120,7 @@ void reproduce_plan(Options& options, const CommandLine& line) {
   else if (failures.empty())
     note("results are written by a run without --only");
   hashes.save();
-  if (options.only.empty() && !options.no_report) make_report(workspace);
+  if (options.only.empty() && !options.no_report) make_report(suite, workspace);
   std::string text;
   for (const std::string& failure : failures) text += (text.empty() ? "" : "\n") + failure;
   check(failures.empty(), "{}\nwhat is done is kept; the same command goes on from there", text);

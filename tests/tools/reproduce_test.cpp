@@ -83,6 +83,30 @@ class Reproduce : public ::testing::Test {
     return names;
   }
 
+  // The suite of "out" is done: its page is there, stays while nothing changes, and is never what
+  // a suite fails by.
+  void expect_report(double instability) const {
+    const fs::path page = folder_ / "out/report/index.html";
+    const std::string text = text_of(page);
+    EXPECT_NE(text.find(fmt::format("<b>{:.4f}</b>", instability)), std::string::npos);
+    EXPECT_NE(text.find("id=\"gallery-data\""), std::string::npos) << "the maps";
+    EXPECT_NE(text.find("measured here"), std::string::npos) << "the plan's table";
+    const auto made = fs::last_write_time(page);
+    expect_failure(run("out"), 0, {"the report is unchanged", page.string()});
+    EXPECT_EQ(fs::last_write_time(page), made);
+
+    fs::remove(page);
+    fs::create_directories(page / "in-its-way");
+    expect_failure(
+        run("out"), 0,
+        {"warning: the report was not made", "to make it by hand", "concord-visualize --report"});
+    fs::remove_all(page);
+    EXPECT_EQ(run("out", {"--no-report"}).code, 0);
+    EXPECT_FALSE(fs::exists(page));
+    EXPECT_EQ(run("out").code, 0);
+    EXPECT_EQ(text_of(page), text);
+  }
+
   const TemporaryFolder folder_;
 };
 
@@ -114,6 +138,7 @@ TEST_F(Reproduce, RunsEachStepOnceAndAgainWhatChanged) {
   };
   expect_run({});
   EXPECT_EQ(results("out"), before);
+  expect_report(variance["instability"]);
 
   fs::remove(folder_ / "out/steps/variance.3/variance.json");
   expect_run({"variance.3"});

@@ -45,8 +45,7 @@ std::string sentence_of_experiments(const std::vector<Comparison>& experiments) 
         "<b>{}</b>\u2019s",
         percent(1 - one.share_delta), escaped(one.to), escaped(one.from));
   };
-  return least == most ? part(*least) + "."
-                       : fmt::format("{}, but only {}.", part(*least), part(*most));
+  return least == most ? part(*least) + "." : fmt::format("{}, and {}.", part(*least), part(*most));
 }
 
 void add_measured_cards(std::string& cards, const Comparison& one) {

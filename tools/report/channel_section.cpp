@@ -59,8 +59,8 @@ std::string channel_table(const std::string& caption, const Json& channels, std:
     for (const double order : channel.orders)
       shares.push_back(channel.total > 0 ? order / channel.total : 0);
     table.row({std::to_string(i + 1), std::to_string(channel.number), percent(channel.share()),
-               Html::markup(share_bar(shares, channel.share())), number(channel.target),
-               number(channel.delta)});
+               Html::markup(share_bar(shares, channel.share())),
+               channels.contains("target") ? number(channel.target) : "-", number(channel.delta)});
   }
   return table.to_string();
 }

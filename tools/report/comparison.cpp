@@ -132,7 +132,7 @@ std::string comparison_table(const std::string& caption,
     for (std::size_t k = 0; k < orders; ++k)
       cells.emplace_back(k < comparison.orders.size() ? number(comparison.orders[k]) : "");
     cells.emplace_back(number(comparison.delta));
-    cells.emplace_back(comparison.target ? number(*comparison.target) : "");
+    cells.emplace_back(comparison.target ? number(*comparison.target) : "-");
     nothing = nothing || comparison.rebuilds_nothing();
     table.row(cells);
   }

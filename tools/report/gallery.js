@@ -401,5 +401,6 @@
 
   element("gallery").hidden = false; // what is hidden cannot be scrolled
   readAddress();
-  if (selection.read().has("channel")) element("gallery").scrollIntoView();
+  if (["pair", "image", "channel"].some((name) => selection.read().has(name)))
+    element("gallery").scrollIntoView();
 })();

@@ -21,6 +21,15 @@ std::string text_of(const fs::path& file) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
+// Changes when the results do (which name the version, too), or what a step wrote.
+std::string fingerprint(const Suite& suite, const Workspace& workspace) {
+  std::string text = "results " + sha256_of_file(workspace.root() / "results.json") + "\n";
+  for (const Step& step : suite.steps)
+    if (const auto record = read_record(workspace.record(step.name)))
+      text += fmt::format("{} {} {}\n", step.name, record->status, record->output.hash);
+  return text;
+}
+
 void run_visualize(const Workspace& workspace, const std::vector<std::string>& words) {
   const fs::path log = workspace.root() / "logs" / "report.log";
   ChildOptions child;
@@ -39,17 +48,16 @@ void run_visualize(const Workspace& workspace, const std::vector<std::string>& w
 
 }  // namespace
 
-void make_report(const Workspace& workspace) {
+void make_report(const Suite& suite, const Workspace& workspace) {
   const fs::path folder = workspace.root() / "report";
   const fs::path page = folder / "index.html";
   const fs::path made_of = folder / "made-of";
   const std::vector<std::string> words = {"--report", workspace.root().string(), "--output-dir",
                                           folder.string(), "--force"};
   try {
-    // results.json names the version, too.
-    const std::string results = sha256_of_file(workspace.root() / "results.json");
+    const std::string results = fingerprint(suite, workspace);
     std::error_code error;
-    if (fs::exists(page, error) && text_of(made_of) == results) {
+    if (fs::is_regular_file(page, error) && text_of(made_of) == results) {
       tool::note("the report is unchanged: {}", page.string());
       return;
     }
