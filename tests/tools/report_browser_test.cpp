@@ -299,6 +299,22 @@ TEST_F(ReportBrowser, ChartsTellTheirValues) {
   EXPECT_EQ(seen["first"], "epoch 1: training 25.0 %, held-out 50.0 %");
 }
 
+// From the list of channels that A knows least of to the maps of one.
+TEST_F(ReportBrowser, RankedChannelsLeadToTheirMaps) {
+  const std::string page = make("linked");
+  const Json seen = drive(page, R"(
+    const link = all(".ranks a").find((one) => one.textContent === "1" &&
+                                               one.closest(".ranks").dataset.run === "variance-ba");
+    location.hash = link.hash;
+    dispatchEvent(new HashChangeEvent("hashchange"));
+    seen.links = all(".ranks a").length;
+    seen.now = document.getElementById("now").textContent;
+    seen.direction = chosen("direction").value;)");
+  EXPECT_EQ(seen["links"], 3 + 4) << "of either direction";
+  EXPECT_TRUE(seen["now"].get<std::string>().starts_with("channel 1 of net A")) << seen["now"];
+  EXPECT_EQ(seen["direction"], "ba");
+}
+
 // On a phone nothing is wider than the screen but what scrolls by itself.
 TEST_F(ReportBrowser, FitsAPhone) {
   const Json seen = drive(make("phone"), R"(

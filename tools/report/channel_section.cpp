@@ -65,14 +65,18 @@ std::string channel_table(const std::string& caption, const Json& channels, std:
   return table.to_string();
 }
 
-// The first channels, and the rest folded away.
-std::string channel_list(const std::string& caption, const Json& channels) {
+// The first channels, and the rest folded away. gallery.js makes links to the maps of the channels
+// of the network whose words begin with `target`, in the gallery's direction of this run.
+std::string channel_list(const std::string& caption, const Json& channels, const std::string& run,
+                         const std::string& target) {
   const std::size_t count = channels.at("delta").size();
-  std::string text = channel_table(caption, channels, 0, kShown);
+  std::string text = fmt::format("<div class=\"ranks\" data-run=\"{}\" data-target=\"{}\">\n",
+                                 escaped(run), escaped(target)) +
+                     channel_table(caption, channels, 0, kShown);
   if (count > kShown)
     text += fmt::format("<details><summary>The other {} of {} channels</summary>\n{}</details>\n",
                         count - kShown, count, channel_table("", channels, kShown, count));
-  return text;
+  return text + "</div>\n";
 }
 
 // Values between 0 and 1 as cells of more or less blue.
@@ -121,12 +125,12 @@ Section diagnosis_section(Findings& findings) {
             channel_list(
                 "Blind spots: the strong network\u2019s channels that the weak one knows "
                 "least of",
-                json.at("blind-spots").at("channels")) +
+                json.at("blind-spots").at("channels"), finding.name, "strong") +
             "</div>\n<div>" +
             channel_list(
                 "Unreliable: the weak network\u2019s channels that the strong one explains "
                 "least of",
-                json.at("unreliable").at("channels")) +
+                json.at("unreliable").at("channels"), finding.name, "weak") +
             "</div></div>\n";
     section.body += body;
   });
@@ -135,7 +139,7 @@ Section diagnosis_section(Findings& findings) {
     if (!channels.is_object()) return;
     const Comparison comparison = read_comparison(finding.json, finding.name);
     section.body += fmt::format("<h3>{}</h3>\n", escaped(finding.name)) +
-                    channel_list("Channels of B that A knows least of", channels);
+                    channel_list("Channels of B that A knows least of", channels, finding.name, "");
   });
   if (!section.body.empty())
     section.body =

@@ -395,12 +395,31 @@
     readMaps();
     event.preventDefault();
   });
+  // Ranked channels whose maps are here lead to them.
+  function linkRankedChannels(table) {
+    const one = data.directions.find((some) => some.name === table.dataset.run &&
+      data.sides[some.to].words.startsWith(table.dataset.target));
+    if (!one) return;
+    for (const cell of table.querySelectorAll("tbody tr > :nth-child(2)")) {
+      if (!data.sides[one.to].channels.includes(Number(cell.textContent))) continue;
+      const link = make("a", { textContent: cell.textContent, title: "show its maps" });
+      link.href = `#pair=${one.pair}&direction=${one.forward ? "ab" : "ba"}&image=${state.image}` +
+                  `&channel=${cell.textContent}&sort=delta`;
+      cell.replaceChildren(link);
+    }
+  }
   addEventListener("hashchange", () => {
-    if (location.hash.includes("=")) readAddress();
+    if (!location.hash.includes("=")) return;
+    readAddress();
+    element("gallery").scrollIntoView();
   });
 
   element("gallery").hidden = false; // what is hidden cannot be scrolled
   readAddress();
+  document.querySelectorAll(".ranks").forEach(linkRankedChannels);
   if (["pair", "image", "channel"].some((name) => selection.read().has(name)))
     element("gallery").scrollIntoView();
+  // The browser went to a section before the gallery had its height.
+  else if (location.hash && !location.hash.includes("="))
+    document.getElementById(location.hash.slice(1))?.scrollIntoView();
 })();
