@@ -2,7 +2,7 @@
 # The main job from nothing: installs what is missing, builds, and runs plans/small.json: draws a data
 # set, trains networks A and B (one architecture, two seeds, and on two halves of the images), takes
 # their features, trains the Trans-Nets from A to B, refines, diagnoses, compresses and distils, prints
-# the tables, and makes a page of pictures. The README states the result to expect. What is done is not
+# the tables, and makes a picture and the report. The README states the result to expect. What is done is not
 # done again: a demo that was stopped goes on, and a second one takes seconds.
 #
 #   ./demo.sh [OUTPUT-FOLDER]          (default: out/small)
@@ -29,4 +29,5 @@ build/bin/concord-visualize --weights "$steps/transnet-init.0-5/last.safetensors
 step "Done"
 echo
 echo "The tables above: $(realpath "$out/tables.md")"
-echo "The pictures, on a page: $(realpath "$out/pictures/index.html")"
+echo "A picture of the maps: $(realpath "$out/pictures/panel.png")"
+echo "The report, a page that needs nothing else: $(realpath "$out/report/index.html")"
