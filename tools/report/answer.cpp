@@ -58,13 +58,20 @@ void add_measured_cards(std::string& cards, const Comparison& one) {
 }
 
 void add_experiment_cards(std::string& cards, Findings& findings) {
+  const auto diagnosed = [&](const Finding& finding, const char* key, const char* title,
+                             const std::string& meaning) {
+    const nlohmann::json& measured = finding.json.at(key);
+    const auto left = number_of(measured, "var_delta");
+    const auto whole = number_of(measured, "var_target");
+    const bool nothing = left && whole && *left > *whole;
+    cards += card(title, percent(measured.at("share_delta").get<double>()),
+                  meaning + (nothing ? "; but this Trans-Net rebuilds nothing yet" : ""));
+  };
   each(findings, findings.diagnoses, [&](const Finding& finding) {
-    cards +=
-        card("Blind spots", percent(finding.json.at("blind-spots").at("share_delta").get<double>()),
-             "of the strong network\u2019s features the weak one lacks");
-    cards +=
-        card("Unreliable", percent(finding.json.at("unreliable").at("share_delta").get<double>()),
-             "of the weak network\u2019s features the strong one cannot explain");
+    diagnosed(finding, "blind-spots", "Blind spots",
+              "of the strong network\u2019s features the weak one lacks");
+    diagnosed(finding, "unreliable", "Unreliable",
+              "of the weak network\u2019s features the strong one cannot explain");
   });
   each(findings, findings.compressions, [&](const Finding& finding) {
     if (const auto ratio = number_of(finding.json, "ratio"))
