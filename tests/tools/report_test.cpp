@@ -245,6 +245,37 @@ TEST_F(Report, DamagedFilesAreNamedAndTheRestIsShown) {
   EXPECT_NE(page.find("unfinished: 2 of 7 epochs"), std::string::npos);
 }
 
+// What no program of ours writes: nothing of it ends the report, or takes for ever.
+TEST_F(Report, HostileNumbersAndNestingAreSurvived) {
+  const fs::path runs = path("hostile-runs");
+  const auto metrics = [&](const std::string& name, const std::string& lines) {
+    write_run(runs / name, "concord-train");
+    write_file(runs / name / "metrics.jsonl", lines);
+  };
+  metrics("far", "{\"epoch\":1e16,\"loss\":1}\n{\"epoch\":10000000000000002,\"loss\":2}\n");
+  metrics("alike", "{\"epoch\":1,\"loss\":1e16}\n{\"epoch\":2,\"loss\":10000000000000002}\n");
+  metrics("tiny", "{\"epoch\":1,\"loss\":1e-310}\n{\"epoch\":2,\"loss\":5e-324}\n");
+  metrics("huge", "{\"epoch\":1,\"loss\":1e308}\n\n{\"epoch\":2,\"loss\":-1e308}\n");
+  metrics("whole", "{\"epoch\":1,\"loss\":2}\n\n{\"epoch\":2,\"loss\":1}\n");
+  write_run(runs / "deep", "concord-train");
+  write_file(runs / "deep/config.json", "{\"options\":{\"seed\":" + std::string(300'000, '[') +
+                                            std::string(300'000, ']') + "}}");
+  write_run(runs / "odd", "concord-similarity");
+  write_file(
+      runs / "odd/similarity.json",
+      std::string(R"({"version": "1", "features_a": 7, "features_b": [1], "measures": []})"));
+  const ProgramResult run = visualize({"--report", runs.string(), "--output-dir", path("hostile")});
+  expect_failure(run, 0,
+                 {(runs / "deep/config.json").string() + ": values lie more than",
+                  (runs / "odd/similarity.json").string()});
+  const std::string page = text_of(path("hostile/index.html"));
+  for (const char* name : {"far", "alike", "tiny", "whole"})
+    EXPECT_NE(page.find(fmt::format("aria-label=\"{}: loss by epoch\"", name)), std::string::npos)
+        << name;
+  for (const char* wrong : {"=\"nan", "\"inf", ",nan", " nan", "-nan"})
+    EXPECT_EQ(page.find(wrong), std::string::npos) << wrong;
+}
+
 TEST_F(Report, SizeIsLimited) {
   const std::string whole = make("whole");
   EXPECT_LT(whole.size(), 15'000'000U);

@@ -27,8 +27,8 @@ std::string by_order(const Comparison& comparison) {
 
 std::string sentence_of(const Comparison& one) {
   return fmt::format(
-      "<b>{}</b> of what varies in B\u2019s features can be computed from A\u2019s: {}. The other "
-      "<b>{}</b> cannot be computed from A at all.",
+      "Of the variance in the parts of B\u2019s features <b>{}</b> was computed from A\u2019s: {}. "
+      "The other <b>{}</b> is x_delta, which the Trans-Net did not find in A.",
       percent(1 - one.share_delta), by_order(one), percent(one.share_delta));
 }
 
@@ -41,18 +41,18 @@ std::string sentence_of_experiments(const std::vector<Comparison>& experiments) 
       [](const Comparison& x, const Comparison& y) { return x.share_delta < y.share_delta; });
   const auto part = [](const Comparison& one) {
     return fmt::format(
-        "<b>{}</b> of what varies in <b>{}</b>\u2019s features can be computed from "
-        "<b>{}</b>\u2019s",
+        "Of the variance in the parts of <b>{1}</b>\u2019s features <b>{0}</b> was computed from "
+        "<b>{2}</b>\u2019s",
         percent(1 - one.share_delta), escaped(one.to), escaped(one.from));
   };
-  return least == most ? part(*least) + "." : fmt::format("{}, and {}.", part(*least), part(*most));
+  return least == most ? part(*least) + "." : fmt::format("{}. {}.", part(*least), part(*most));
 }
 
 void add_measured_cards(std::string& cards, const Comparison& one) {
-  cards +=
-      card("A knows of B", percent(1 - one.share_delta), "of the variance of B\u2019s features");
+  cards += card("A knows of B", percent(1 - one.share_delta),
+                "of the variance in the parts of B\u2019s features");
   cards += card("Instability", fmt::format("{:.4f}", one.share_delta),
-                "the share of B that cannot be computed from A");
+                "share of x_delta in the parts of B\u2019s features");
   if (one.top1_a) cards += card("Net A: " + one.from, percent(*one.top1_a), "top-1");
   if (one.top1_b) cards += card("Net B: " + one.to, percent(*one.top1_b), "top-1");
 }
@@ -68,10 +68,12 @@ void add_experiment_cards(std::string& cards, Findings& findings) {
                   meaning + (nothing ? "; but this Trans-Net rebuilds nothing yet" : ""));
   };
   each(findings, findings.diagnoses, [&](const Finding& finding) {
-    diagnosed(finding, "blind-spots", "Blind spots",
-              "of the strong network\u2019s features the weak one lacks");
-    diagnosed(finding, "unreliable", "Unreliable",
-              "of the weak network\u2019s features the strong one cannot explain");
+    diagnosed(
+        finding, "blind-spots", "Blind spots",
+        "x_delta\u2019s share in the strong network\u2019s features, from the weak one\u2019s");
+    diagnosed(
+        finding, "unreliable", "Unreliable",
+        "x_delta\u2019s share in the weak network\u2019s features, from the strong one\u2019s");
   });
   each(findings, findings.compressions, [&](const Finding& finding) {
     if (const auto ratio = number_of(finding.json, "ratio"))
@@ -80,7 +82,7 @@ void add_experiment_cards(std::string& cards, Findings& findings) {
       cards +=
           card("Discarded by it",
                percent(finding.json.at("original_from_compressed").at("share_delta").get<double>()),
-               "of the original\u2019s features");
+               "x_delta\u2019s share in the original\u2019s features");
   });
 }
 
@@ -102,8 +104,9 @@ std::string answer(Findings& findings, const std::vector<Comparison>& measured,
       const auto [low, high] = std::minmax_element(
           measured.begin(), measured.end(),
           [](const Comparison& x, const Comparison& y) { return x.share_delta < y.share_delta; });
-      about += fmt::format(". In the {} comparisons below, from {} to {} cannot be computed",
-                           measured.size(), percent(low->share_delta), percent(high->share_delta));
+      about +=
+          fmt::format(". In the {} comparisons of concord-variance below x_delta has from {} to {}",
+                      measured.size(), percent(low->share_delta), percent(high->share_delta));
     }
     text += fmt::format("<p class=\"about\">{}.</p>\n", escaped(about));
     if (one.rebuilds_nothing())

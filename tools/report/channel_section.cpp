@@ -137,7 +137,6 @@ Section diagnosis_section(Findings& findings) {
   each(findings, findings.variances, [&](const Finding& finding) {
     const Json channels = finding.json.value("channels", Json());
     if (!channels.is_object()) return;
-    const Comparison comparison = read_comparison(finding.json, finding.name);
     section.body += fmt::format("<h3>{}</h3>\n", escaped(finding.name)) +
                     channel_list("Channels of B that A knows least of", channels, finding.name, "");
   });
@@ -168,6 +167,9 @@ Section similarity_section(Findings& findings) {
       if (std::find(measures.begin(), measures.end(), name) == measures.end())
         measures.push_back(name);
     }
+    // What the table shows must be there.
+    name_of(json.at("features_a").at(0));
+    name_of(json.at("features_b").at(0));
     pairs.emplace_back(finding.name, json);
   });
   if (pairs.empty()) return section;

@@ -12,6 +12,7 @@ namespace {
 
 // In units of the picture.
 constexpr double kWidth = 320, kHeight = 190;
+constexpr double kLargest = 1e150;  // of values: differences and their logarithms stay finite
 constexpr double kLeft = 46, kRight = 310, kTop = 10, kBottom = 158;
 
 std::string label(double value) {
@@ -84,6 +85,15 @@ std::vector<double> value_ticks(const Axis& axis) {
   return marks;
 }
 
+// Without the points whose distance to others no double holds.
+Chart drawable(Chart chart) {
+  for (ChartLine& line : chart.lines)
+    std::erase_if(line.points, [](const auto& point) {
+      return !(std::abs(point.first) < kLargest && std::abs(point.second) < kLargest);
+    });
+  return chart;
+}
+
 std::vector<std::pair<double, double>> thinned(const std::vector<std::pair<double, double>>& all) {
   if (all.size() <= kChartPoints) return all;
   std::vector<std::pair<double, double>> some;
@@ -103,13 +113,19 @@ std::vector<double> ticks(double low, double high, int count) {
       step = digit * power;
       break;
     }
+  // Counted by whole numbers: a double beyond 2^53 would stay where it is.
+  const double first = std::ceil(low / step - 1e-9);
   std::vector<double> marks;
-  for (double index = std::ceil(low / step - 1e-9); index * step <= high + step * 1e-9; ++index)
-    marks.push_back(index * step);
+  for (int i = 0; i <= 2 * count + 2; ++i) {
+    const double mark = (first + i) * step;
+    if (!(mark <= high + step * 1e-9)) break;
+    if (marks.empty() || mark > marks.back()) marks.push_back(mark);
+  }
   return marks;
 }
 
-std::string draw_chart(const Chart& chart, const std::string& run) {
+std::string draw_chart(const Chart& given, const std::string& run) {
+  const Chart chart = drawable(given);
   const Axis x = epoch_axis(chart);
   const Axis y = value_axis(chart);
   std::string svg, legend;
@@ -133,7 +149,7 @@ std::string draw_chart(const Chart& chart, const std::string& run) {
     Json points = Json::array();
     for (const auto& [epoch, value] : thinned(line.points)) {
       path += fmt::format("{:.1f},{:.1f} ", x.place(epoch), y.place(value));
-      points.push_back({epoch, std::stod(fmt::format("{:.6g}", value))});
+      points.push_back({epoch, six_digits(value)});
       if (line.points.size() <= 12)
         svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\" style=\"fill:{}\"/>",
                            x.place(epoch), y.place(value), line.colour);

@@ -46,6 +46,19 @@ bool is_ours(const std::string& file, const Json& json) {
   return json.contains("version") || file == "variance.json";
 }
 
+// Discarded where the text is no JSON. Nests no deeper than our files do, for the library copies
+// values by recursion, which a hostile file could drive through the stack.
+constexpr int kDeepest = 64;
+Json parsed(const std::string& text) {
+  return Json::parse(
+      text,
+      [](int depth, Json::parse_event_t, Json&) {
+        check(depth <= kDeepest, "values lie more than {} deep in each other", kDeepest);
+        return true;
+      },
+      false);
+}
+
 class Finder {
  public:
   explicit Finder(const std::vector<std::string>& folders) : several_(folders.size() > 1) {
@@ -105,7 +118,7 @@ class Finder {
 
   void take_json(const fs::path& file) {
     const std::string name = file.filename().string();
-    Json json = Json::parse(read_text(file), nullptr, false);
+    Json json = parsed(read_text(file));
     check(!json.is_discarded(), "is no JSON; was it cut short?");
     if (!json.is_object() || !is_ours(name, json)) return;
     const Kind& kind = kinds().at(name);
@@ -121,8 +134,13 @@ class Finder {
     std::size_t number = 0;
     for (std::size_t begin = 0; begin < text.size();) {
       const std::size_t end = std::min(text.find('\n', begin), text.size());
-      Json line = Json::parse(text.substr(begin, end - begin), nullptr, false);
+      const std::string words = text.substr(begin, end - begin);
       ++number;
+      if (words.find_first_not_of(" \t\r") == std::string::npos) {
+        begin = end + 1;
+        continue;
+      }
+      Json line = parsed(words);
       // The last line of a run that is being written, or was killed while it was.
       if (!line.is_object() && end == text.size()) break;
       check(line.is_object(), "line {} is no JSON object", number);

@@ -66,7 +66,7 @@ std::vector<double> variances_of(const Tensor& maps) {
 Json rounded(const std::vector<double>& values, const std::vector<std::int64_t>& channels) {
   Json json = Json::array();
   for (const std::int64_t channel : channels)
-    json.push_back(std::stod(fmt::format("{:.6g}", values[static_cast<std::size_t>(channel)])));
+    json.push_back(six_digits(values[static_cast<std::size_t>(channel)]));
   return json;
 }
 
@@ -77,6 +77,9 @@ struct Side {
   GalleryFeatures features;
   std::vector<double> energy;  // variance of each channel
   bool measured = false;       // over all images, not those that are shown alone
+  // The share of x_delta in each channel as a target, -1 of those that hardly vary (which
+  // channel_section.cpp ranks last); empty where it was not measured over all images.
+  std::vector<double> missing = {};
   std::vector<std::int64_t> channels;
   std::size_t number = 0;  // in the page
 };
@@ -179,11 +182,24 @@ class Gallery {
   // The variances that the run measured over all images, where they are of these channels.
   static void take_statistics(const GalleryDirection& direction, Side& side) {
     const auto channels = static_cast<std::size_t>(side.features.maps.dim(1));
-    if (side.measured || !is_measured(direction, channels) ||
-        !direction.channels.contains("target"))
-      return;
+    if (!is_measured(direction, channels)) return;
+    if (side.missing.empty()) side.missing = missing_of(direction.channels);
+    if (side.measured || !direction.channels.contains("target")) return;
     side.energy = direction.channels["target"].get<std::vector<double>>();
     side.measured = true;
+  }
+
+  static std::vector<double> missing_of(const Json& channels) {
+    const auto delta = channels["delta"].get<std::vector<double>>();
+    std::vector<double> totals = delta;
+    for (const Json& order : channels["orders"])
+      for (std::size_t i = 0; i < totals.size(); ++i) totals[i] += order[i].get<double>();
+    const double all = std::accumulate(totals.begin(), totals.end(), 0.0);
+    std::vector<double> missing(totals.size(), -1);
+    for (std::size_t i = 0; i < totals.size(); ++i)
+      if (totals[i] > 0 && totals[i] * static_cast<double>(totals.size()) >= all / 100)
+        missing[i] = delta[i] / totals[i];
+    return missing;
   }
 
   static bool is_measured(const GalleryDirection& direction, std::size_t channels) {
@@ -301,14 +317,33 @@ class Gallery {
           std::min(side.channels.size(), static_cast<std::size_t>(channel_count_)));
       if (!side.channels.empty()) return;
     }
-    side.channels.resize(static_cast<std::size_t>(all));
-    std::iota(side.channels.begin(), side.channels.end(), 0);
-    std::stable_sort(side.channels.begin(), side.channels.end(),
-                     [&](std::int64_t x, std::int64_t y) {
-                       return side.energy[static_cast<std::size_t>(x)] >
-                              side.energy[static_cast<std::size_t>(y)];
-                     });
-    side.channels.resize(static_cast<std::size_t>(std::min(all, channel_count_)));
+    // By turns one of those that vary most and one of those of which most is missing: both lists
+    // are looked at first.
+    const std::vector<std::int64_t> strong = ranked(side.energy);
+    const std::vector<std::int64_t> missing = side.missing.empty() ? strong : ranked(side.missing);
+    std::vector<bool> taken(static_cast<std::size_t>(all));
+    std::size_t left = static_cast<std::size_t>(std::min(all, channel_count_));
+    const auto take = [&](std::int64_t channel) {
+      if (taken[static_cast<std::size_t>(channel)] || left == 0) return;
+      taken[static_cast<std::size_t>(channel)] = true;
+      --left;
+    };
+    for (std::size_t i = 0; i < strong.size(); ++i) {
+      take(strong[i]);
+      take(missing[i]);
+    }
+    for (const std::int64_t channel : strong)
+      if (taken[static_cast<std::size_t>(channel)]) side.channels.push_back(channel);
+  }
+
+  // Channels by falling values.
+  static std::vector<std::int64_t> ranked(const std::vector<double>& values) {
+    std::vector<std::int64_t> channels(values.size());
+    std::iota(channels.begin(), channels.end(), 0);
+    std::stable_sort(channels.begin(), channels.end(), [&](std::int64_t x, std::int64_t y) {
+      return values[static_cast<std::size_t>(x)] > values[static_cast<std::size_t>(y)];
+    });
+    return channels;
   }
 
   std::int64_t images_of(const Side& side) const {

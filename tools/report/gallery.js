@@ -295,7 +295,7 @@
                       source: source.channels[state.source], sort: state.sort,
                       scale: state.scale });
   }
-  // Of another pair or direction: the image and, where it is shown, the channel stay.
+  // Of another pair or direction: the image stays, and channels that are given and shown.
   function changeDirection(channel, source) {
     if (!direction()) state.forward = !state.forward;
     const one = direction();
@@ -306,7 +306,6 @@
     fillDirections();
     fillImages();
     fillSort();
-    if (Number.isNaN(channel)) state.channel = 0;
     fillChannels();
     fillSource();
     const [from, to] = letters();
@@ -329,9 +328,6 @@
     fillPairs();
     const number = (name) => (wanted.has(name) ? Number(wanted.get(name)) : NaN);
     changeDirection(number("channel"), number("source"));
-  }
-  function channelNumber() {
-    return data.sides[direction().to].channels[state.channel];
   }
 
   element("pair").addEventListener("change", (event) => {
@@ -403,8 +399,16 @@
     for (const cell of table.querySelectorAll("tbody tr > :nth-child(2)")) {
       if (!data.sides[one.to].channels.includes(Number(cell.textContent))) continue;
       const link = make("a", { textContent: cell.textContent, title: "show its maps" });
-      link.href = `#pair=${one.pair}&direction=${one.forward ? "ab" : "ba"}&image=${state.image}` +
+      link.href = `#pair=${one.pair}&direction=${one.forward ? "ab" : "ba"}` +
                   `&channel=${cell.textContent}&sort=delta`;
+      // What else was chosen stays.
+      link.addEventListener("click", (event) => {
+        event.preventDefault();
+        selection.write({ pair: one.pair, direction: one.forward ? "ab" : "ba",
+                          channel: link.textContent, sort: "delta" });
+        readAddress();
+        element("gallery").scrollIntoView();
+      });
       cell.replaceChildren(link);
     }
   }

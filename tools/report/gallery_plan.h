@@ -17,7 +17,8 @@ struct GallerySide {
   std::string words;           // "resnet18 layer2, seed 0"
 
   bool operator==(const GallerySide& other) const {
-    return store == other.store && weights == other.weights && layer == other.layer;
+    return store == other.store && weights == other.weights && layer == other.layer &&
+           words == other.words;
   }
 };
 

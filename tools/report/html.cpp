@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "tools/common/feature_maps.h"
 #include "tools/common/run_directory.h"
@@ -72,6 +73,11 @@ std::string number(double value) {
   return std::isfinite(value) ? fmt::format("{:.4g}", value) : "-";
 }
 
+double six_digits(double value) {
+  // Unlike std::stod it takes subnormal numbers.
+  return std::strtod(fmt::format("{:.6g}", value).c_str(), nullptr);
+}
+
 std::string grouped(std::int64_t value) {
   const std::string digits = std::to_string(value);
   std::string result;
@@ -92,8 +98,8 @@ Html Html::markup(std::string text) {
 HtmlTable::HtmlTable(Html caption, std::vector<Html> header)
     : caption_(std::move(caption)), header_(std::move(header)) {}
 
-void HtmlTable::row(const std::vector<Html>& cells, const std::string& row_class) {
-  rows_ += row_class.empty() ? "<tr>" : fmt::format("<tr class=\"{}\">", escaped(row_class));
+void HtmlTable::row(const std::vector<Html>& cells) {
+  rows_ += "<tr>";
   for (std::size_t i = 0; i < cells.size(); ++i)
     rows_ += i == 0 ? fmt::format("<th scope=\"row\"{}>{}</th>",
                                   cells[i].text().size() > kLongName ? " class=\"long\"" : "",

@@ -24,6 +24,8 @@ std::string script_json(const Json& json);
 std::string percent(double share);
 // Four significant digits; "-" for what is no number.
 std::string number(double value);
+// The value rounded to six significant digits.
+double six_digits(double value);
 // "6 558 916": digits in groups of three, apart by narrow spaces that do not break.
 std::string grouped(std::int64_t value);
 
@@ -46,8 +48,7 @@ class Html {
 class HtmlTable {
  public:
   HtmlTable(Html caption, std::vector<Html> header);
-  // `row_class` is put on the row where it is not empty.
-  void row(const std::vector<Html>& cells, const std::string& row_class = "");
+  void row(const std::vector<Html>& cells);
   bool empty() const { return rows_.empty(); }
   std::string to_string() const;
 

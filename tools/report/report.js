@@ -97,7 +97,7 @@ document.addEventListener("DOMContentLoaded", () => {
     button.addEventListener("click", () => copyCommand(button));
   });
 });
-// On paper everything is open, and light whatever the screen was.
+// On paper the charts are open, and all is light whatever the screen was.
 addEventListener("beforeprint", () => {
   document.querySelectorAll("main details").forEach((details) => {
     details.dataset.was = details.open;
