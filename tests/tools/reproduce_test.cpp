@@ -31,7 +31,8 @@ const std::string kPlan = R"({
                  "--layer": "${layer}", "--threads": 1}},
     {"name": "trans", "program": "transnet",
      "options": {"--features-a": "${step:maps-a}", "--features-b": "${step:maps-b}",
-                 "--epochs": "${transnet_epochs}", "--lr": 1e-3, "--threads": 1}},
+                 "--epochs": "${transnet_epochs}", "--lr": 1e-3, "--threads": 1,
+                 "--tensorboard": "scalars"}},
     {"name": "variance", "program": "variance",
      "options": {"--weights": "${step:trans}/last.safetensors", "--features-a": "${step:maps-a}",
                  "--features-b": "${step:maps-b}", "--threads": 1}},
@@ -379,7 +380,8 @@ TEST_F(Reproduce, TheDiskThatIsForeseenIsTheDiskThatIsTaken) {
   for (const char* step :
        {"net-b.3", "trans.3", "refine.3", "diagnose.3", "compress.3", "born-again.3"}) {
     const double taken = timings["steps"][step]["bytes"];
-    // Reports, logs and pictures are small beside the checkpoints, and guessed.
+    // Reports, logs, pictures and what is for TensorBoard are small beside the checkpoints, and
+    // guessed.
     EXPECT_NEAR(bytes_of(step), taken, 0.03 * taken) << step << "\n" << foreseen.out;
   }
   for (const char* step : {"diagnose.3", "compress.3", "born-again.3"}) {

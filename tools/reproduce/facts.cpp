@@ -122,11 +122,15 @@ void Facts::count_parameters(NetworkFacts& facts) {
     const auto network = build(facts);
     NetworkFacts counted;
     for (const auto& [name, value] : network->named_state()) counted.parameters += value.numel();
-    for (const auto& [name, value] : network->named_parameters()) counted.trained += value.numel();
+    for (const auto& [name, value] : network->named_parameters()) {
+      counted.trained += value.numel();
+      ++counted.tensors;
+    }
     networks_[key] = counted;
   }
   facts.parameters = networks_[key].parameters;
   facts.trained = networks_[key].trained;
+  facts.tensors = networks_[key].tensors;
 }
 
 std::optional<NetworkFacts> Facts::network_in(const std::string& path) {

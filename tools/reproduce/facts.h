@@ -22,6 +22,7 @@ struct NetworkFacts {
   std::int64_t image_size = 0;
   std::int64_t parameters = 0;  // values in parameters and buffers
   std::int64_t trained = 0;     // values in parameters
+  std::int64_t tensors = 0;     // parameters
 };
 
 using MapShape = std::array<std::int64_t, 3>;  // C, H, W

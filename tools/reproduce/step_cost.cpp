@@ -19,6 +19,9 @@ constexpr double kLargestTimedBatch = 16;
 constexpr double kBytesOfChannel = 260;
 constexpr double kBytesOfReport = 4096;
 constexpr double kBytesOfPictures = 1.5e6;
+// As measured: a histogram and a picture of TensorBoard's (training_events.h says how many).
+constexpr double kBytesOfHistogram = 3600;
+constexpr double kBytesOfEventPicture = 120e3;
 
 std::string maps_text(const MapShape& shape) {
   return fmt::format("{}x{}x{}", shape[0], shape[1], shape[2]);
@@ -69,7 +72,7 @@ class Costing {
     const auto b = side("b", "train");
     if (!a || !b) return {};
     StepCost cost;
-    cost.bytes = trans_net_checkpoints(*a, *b, option("--optimizer"));
+    cost.bytes = trans_net_checkpoints(*a, *b, option("--optimizer"), "--epochs");
     const double images = number("--epochs") * static_cast<double>(b->images);
     cost.work = {trans_net_training(*b, images)};
     for (const Side& one : {*a, *b})
@@ -235,11 +238,19 @@ class Costing {
                 .layer = layer};
   }
 
+  // And the event files of the training.
   double classifier_checkpoints(const NetworkFacts& network) const {
     return bytes_of_checkpoints(static_cast<double>(network.parameters),
-                                static_cast<double>(network.trained), option("--optimizer"));
+                                static_cast<double>(network.trained), option("--optimizer")) +
+           events(number("--epochs"), static_cast<double>(network.tensors));
   }
-  double trans_net_checkpoints(const Side& from, const Side& to, const std::string& optimizer) {
+  double events(double epochs, double tensors) const {
+    if (option("--tensorboard") != "all") return 0;
+    return std::min(epochs, 50.0) * 2 * tensors * kBytesOfHistogram +
+           std::min(epochs, 10.0) * kBytesOfEventPicture;
+  }
+  double trans_net_checkpoints(const Side& from, const Side& to, const std::string& optimizer,
+                               const std::string& epochs_option) {
     const UninitializedParameters nothing_drawn;
     random::Generator generator(0);
     TransNetOptions options{.channels_in = from.shape[0], .channels_out = to.shape[0]};
@@ -249,9 +260,11 @@ class Costing {
       options.kernel = static_cast<std::int64_t>(*kernel);
     options.padding = (options.kernel - 1) / 2;
     double values = 0;
-    for (const auto& [name, value] : TransNet(options, generator).named_state())
+    const TransNet net(options, generator);
+    for (const auto& [name, value] : net.named_state())
       values += static_cast<double>(value.numel());
-    return bytes_of_checkpoints(values, values, optimizer);
+    const auto tensors = static_cast<double>(net.named_parameters().size());
+    return bytes_of_checkpoints(values, values, optimizer) + events(number(epochs_option), tensors);
   }
 
   // Trans-Nets between networks, as tools/common/consistency.h trains them: features are stored
@@ -261,7 +274,7 @@ class Costing {
     const double epochs = number(epochs_option);
     const auto images = static_cast<double>(from.images);
     const auto held_out = static_cast<double>(from.held_out);
-    *cost.bytes += count * trans_net_checkpoints(from, to, "adam");
+    *cost.bytes += count * trans_net_checkpoints(from, to, "adam", epochs_option);
     const double stored =
         (images + held_out) * (bytes_of_maps(from.shape) + bytes_of_maps(to.shape));
     const bool fits = stored <= number("--feature-disk") * (1 << 30);
