@@ -166,7 +166,7 @@ TEST_F(Report, ChannelsAreRankedByWhatWasMeasured) {
 TEST_F(Report, TellsTheAnswerTheTablesAndTheCommands) {
   const std::string page = make("told");
   const Json variance = Json::parse(text_of(path("runs/variance-ab/variance.json")));
-  const std::string known = fmt::format("<b>{:.1f}\u00a0%</b> of what varies",
+  const std::string known = fmt::format("<b>{:.1f}\u00a0%</b> was computed from A",
                                         100 * (1 - variance["share_delta"].get<double>()));
   EXPECT_NE(page.find(known), std::string::npos) << known;
   for (const Json& order : variance["var_orders"])
