@@ -264,11 +264,12 @@ TEST_F(Report, HostileNumbersAndNestingAreSurvived) {
   write_file(
       runs / "odd/similarity.json",
       std::string(R"({"version": "1", "features_a": 7, "features_b": [1], "measures": []})"));
-  const ProgramResult run = visualize({"--report", runs.string(), "--output-dir", path("hostile")});
+  const ProgramResult run =
+      visualize({"--report", runs.string(), "--output-dir", path("hostile-numbers")});
   expect_failure(run, 0,
                  {(runs / "deep/config.json").string() + ": values lie more than",
                   (runs / "odd/similarity.json").string()});
-  const std::string page = text_of(path("hostile/index.html"));
+  const std::string page = text_of(path("hostile-numbers/index.html"));
   for (const char* name : {"far", "alike", "tiny", "whole"})
     EXPECT_NE(page.find(fmt::format("aria-label=\"{}: loss by epoch\"", name)), std::string::npos)
         << name;
