@@ -134,6 +134,8 @@ TEST(SimilarityCka, NullOfIndependentGaussians) {
     debiased += cka_of(a, b, Hsic::kUnbiased) / kTimes;
     for (int i = 0; i < 60; i += 6) minibatch.add(a.middleRows(i, 6), b.middleRows(i, 6));
   }
+  // Three, four and two standard deviations of what is averaged: 0.0032, 0.0051 and 0.025, from
+  // further draws in numpy.
   EXPECT_NEAR(biased, kFeatures / (kSamples + kFeatures), 0.01);
   EXPECT_NEAR(debiased, 0, 0.02);
   EXPECT_NEAR(minibatch.result(), 0, 0.05);
@@ -149,7 +151,7 @@ TEST(SimilarityCka, UnbiasedMinibatchesApproachTheWhole) {
     unbiased.add(a.middleRows(i, 8), b.middleRows(i, 8));
     biased.add(a.middleRows(i, 8), b.middleRows(i, 8));
   }
-  EXPECT_NEAR(unbiased.result(), whole, 0.03);
+  EXPECT_NEAR(unbiased.result(), whole, 0.03);  // three standard deviations, found alike
   EXPECT_GT(biased.result(), whole + 0.1);
 }
 

@@ -3,8 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <numeric>
 
+#include "tools/report/channel_ranking.h"
 #include "tools/report/sections.h"
 
 namespace concord::report {
@@ -12,49 +12,13 @@ namespace {
 
 constexpr std::size_t kShown = 12;  // channels of a list at once
 
-struct Ranked {
-  std::size_t number = 0;
-  std::vector<double> orders;
-  double delta = 0, target = 0, total = 0;
-  double share() const { return total > 0 ? delta / total : 0; }
-};
-
-// The largest share of x_delta first; those that vary less than a hundredth of the mean, whose
-// shares are noise, after all others.
-std::vector<Ranked> ranked(const Json& channels) {
-  const auto orders = channels.at("orders").get<std::vector<std::vector<double>>>();
-  const auto delta = channels.at("delta").get<std::vector<double>>();
-  const auto target = channels.contains("target") ? channels["target"].get<std::vector<double>>()
-                                                  : std::vector<double>(delta.size(), 0.0);
-  check(target.size() == delta.size(), "channels: target has {} values, delta {}", target.size(),
-        delta.size());
-  std::vector<Ranked> result(delta.size());
-  double mean = 0;
-  for (std::size_t c = 0; c < delta.size(); ++c) {
-    result[c] = {c, {}, delta[c], target[c], delta[c]};
-    for (const auto& order : orders) {
-      check(order.size() == delta.size(), "channels: an order has {} values, delta {}",
-            order.size(), delta.size());
-      result[c].orders.push_back(order[c]);
-      result[c].total += order[c];
-    }
-    mean += result[c].total / static_cast<double>(delta.size());
-  }
-  std::stable_sort(result.begin(), result.end(), [&](const Ranked& x, const Ranked& y) {
-    const bool x_varies = x.total >= mean / 100;
-    const bool y_varies = y.total >= mean / 100;
-    return x_varies != y_varies ? x_varies : x.share() > y.share();
-  });
-  return result;
-}
-
 std::string channel_table(const std::string& caption, const Json& channels, std::size_t begin,
                           std::size_t end) {
-  const std::vector<Ranked> all = ranked(channels);
+  const std::vector<RankedChannel> all = ranked_channels(channels);
   HtmlTable table(caption, {"rank", "channel", "share of x_delta", "shares of the variance",
                             "Var(B)", "Var(x_delta)"});
   for (std::size_t i = begin; i < std::min(end, all.size()); ++i) {
-    const Ranked& channel = all[i];
+    const RankedChannel& channel = all[i];
     std::vector<double> shares;
     for (const double order : channel.orders)
       shares.push_back(channel.total > 0 ? order / channel.total : 0);

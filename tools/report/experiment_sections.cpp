@@ -84,7 +84,7 @@ Section compression_section(Findings& findings) {
     body += stages.to_string();
     if (json.contains("original_from_compressed")) {
       HtmlTable discarded(fmt::format("Knowledge at {}: share of x_delta", text_of(json, "layer")),
-                          {"", "share that cannot be computed", "shares of the variance"});
+                          {"", "share of x_delta", "shares of the variance"});
       const auto add = [&](const char* words, const Json& report) {
         const Comparison comparison = read_comparison(report, "");
         discarded.row({words, percent(comparison.share_delta),
@@ -131,12 +131,12 @@ Section distillation_section(Findings& findings) {
     const Json consistency = json.value("consistency", Json());
     if (consistency.is_object()) {
       HtmlTable pairs(fmt::format("Consistency at {}", text_of(consistency, "layer")),
-                      {"from", "to", "can be computed", "shares of the variance"});
+                      {"from", "to", "share of x_delta", "shares of the variance"});
       for (const Json& pair : consistency.at("pairs")) {
         const Comparison comparison = read_comparison(pair, "");
         pairs.row({fmt::format("generation {}", pair.at("from").get<int>()),
                    fmt::format("generation {}", pair.at("to").get<int>()),
-                   percent(1 - comparison.share_delta),
+                   percent(comparison.share_delta),
                    Html::markup(share_bar(comparison.share_orders, comparison.share_delta))});
       }
       body += pairs.to_string();

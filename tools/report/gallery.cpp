@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <numeric>
 #include <optional>
 
 #include "analysis/channel_variance.h"
@@ -18,6 +17,7 @@
 #include "tools/common/progress.h"
 #include "tools/common/terminal.h"
 #include "tools/common/trans_net_file.h"
+#include "tools/report/channel_ranking.h"
 #include "tools/report/encoded_maps.h"
 #include "tools/report/gallery_features.h"
 #include "tools/report/photographs.h"
@@ -77,9 +77,8 @@ struct Side {
   GalleryFeatures features;
   std::vector<double> energy;  // variance of each channel
   bool measured = false;       // over all images, not those that are shown alone
-  // The share of x_delta in each channel as a target, -1 of those that hardly vary (which
-  // channel_section.cpp ranks last); empty where it was not measured over all images.
-  std::vector<double> missing = {};
+  // Channels as they are ranked as a target (channel_ranking.h); empty where that was not measured.
+  std::vector<std::int64_t> missing = {};
   std::vector<std::int64_t> channels;
   std::size_t number = 0;  // in the page
 };
@@ -183,23 +182,12 @@ class Gallery {
   static void take_statistics(const GalleryDirection& direction, Side& side) {
     const auto channels = static_cast<std::size_t>(side.features.maps.dim(1));
     if (!is_measured(direction, channels)) return;
-    if (side.missing.empty()) side.missing = missing_of(direction.channels);
+    if (side.missing.empty())
+      for (const RankedChannel& channel : ranked_channels(direction.channels))
+        side.missing.push_back(static_cast<std::int64_t>(channel.number));
     if (side.measured || !direction.channels.contains("target")) return;
     side.energy = direction.channels["target"].get<std::vector<double>>();
     side.measured = true;
-  }
-
-  static std::vector<double> missing_of(const Json& channels) {
-    const auto delta = channels["delta"].get<std::vector<double>>();
-    std::vector<double> totals = delta;
-    for (const Json& order : channels["orders"])
-      for (std::size_t i = 0; i < totals.size(); ++i) totals[i] += order[i].get<double>();
-    const double all = std::accumulate(totals.begin(), totals.end(), 0.0);
-    std::vector<double> missing(totals.size(), -1);
-    for (std::size_t i = 0; i < totals.size(); ++i)
-      if (totals[i] > 0 && totals[i] * static_cast<double>(totals.size()) >= all / 100)
-        missing[i] = delta[i] / totals[i];
-    return missing;
   }
 
   static bool is_measured(const GalleryDirection& direction, std::size_t channels) {
@@ -282,12 +270,21 @@ class Gallery {
         drop_last(dropped);
     }
     if (channel_count_ == channels && image_count_ == images && dropped == 0) return;
-    const std::string note = fmt::format(
+    if (ready_.empty()) {
+      tell(
+          "The page would have been larger than its limit with any map, so that it has no gallery. "
+          "--max-size sets the limit.");
+      return;
+    }
+    tell(fmt::format(
         "The page would have been larger than its limit: the gallery has {} of {} channels, {} of "
         "{} images{}. --max-size sets the limit.",
         channel_count_, channels, image_count_, images,
         dropped == 0 ? ""
-                     : fmt::format(", and {} Trans-Net{} less", dropped, dropped > 1 ? "s" : ""));
+                     : fmt::format(", and {} Trans-Net{} less", dropped, dropped > 1 ? "s" : "")));
+  }
+
+  void tell(const std::string& note) {
     findings_.notes.push_back(note);
     tool::write_note(note);
   }
@@ -309,41 +306,17 @@ class Gallery {
   }
 
   void choose_channels(Side& side) const {
-    const std::int64_t all = side.features.maps.dim(1);
     if (listed_) {
       for (const std::int64_t channel : *listed_)
-        if (channel < all) side.channels.push_back(channel);
+        if (channel < side.features.maps.dim(1)) side.channels.push_back(channel);
       side.channels.resize(
           std::min(side.channels.size(), static_cast<std::size_t>(channel_count_)));
       if (!side.channels.empty()) return;
     }
-    // By turns one of those that vary most and one of those of which most is missing: both lists
-    // are looked at first.
-    const std::vector<std::int64_t> strong = ranked(side.energy);
-    const std::vector<std::int64_t> missing = side.missing.empty() ? strong : ranked(side.missing);
-    std::vector<bool> taken(static_cast<std::size_t>(all));
-    std::size_t left = static_cast<std::size_t>(std::min(all, channel_count_));
-    const auto take = [&](std::int64_t channel) {
-      if (taken[static_cast<std::size_t>(channel)] || left == 0) return;
-      taken[static_cast<std::size_t>(channel)] = true;
-      --left;
-    };
-    for (std::size_t i = 0; i < strong.size(); ++i) {
-      take(strong[i]);
-      take(missing[i]);
-    }
-    for (const std::int64_t channel : strong)
-      if (taken[static_cast<std::size_t>(channel)]) side.channels.push_back(channel);
-  }
-
-  // Channels by falling values.
-  static std::vector<std::int64_t> ranked(const std::vector<double>& values) {
-    std::vector<std::int64_t> channels(values.size());
-    std::iota(channels.begin(), channels.end(), 0);
-    std::stable_sort(channels.begin(), channels.end(), [&](std::int64_t x, std::int64_t y) {
-      return values[static_cast<std::size_t>(x)] > values[static_cast<std::size_t>(y)];
-    });
-    return channels;
+    // Both lists are looked at first.
+    const std::vector<std::int64_t> strong = ranked_by(side.energy);
+    side.channels =
+        first_of_both(strong, side.missing.empty() ? strong : side.missing, channel_count_);
   }
 
   std::int64_t images_of(const Side& side) const {
