@@ -16,19 +16,26 @@ std::vector<Comparison> all_of(const std::vector<Comparison>& measured,
   return all;
 }
 
-// A value of results.json as its column shows it, with the deviation where there is one.
-std::string shown(const Json& cell, const Json& column, const std::string& key) {
-  const auto value = number_of(cell, key);
-  if (!value) return "-";
+// What was measured as its column shows it, with the deviation where there is one.
+std::string measured_text(const Json& cell, const Json& column) {
+  const auto mean = number_of(cell, "mean");
+  if (!mean) return "-";
   const double scale = number_of(column, "scale").value_or(1);
-  const std::string unit = text_of(column, "unit");
+  const auto decimals = number_of(column, "decimals");
   const auto written = [&](double one) {
-    return unit == " %" ? fmt::format("{:.1f}", scale * one) : fmt::format("{:.4g}", scale * one);
+    return decimals
+               ? fmt::format("{:.{}f}", scale * one, std::clamp(static_cast<int>(*decimals), 0, 15))
+               : number(scale * one);
   };
-  std::string text = written(*value);
-  if (const auto deviation = number_of(cell, "deviation"); deviation && key == "mean")
-    text += " \u00b1 " + written(*deviation);
-  return text + unit;
+  std::string text = written(*mean);
+  if (const auto deviation = number_of(cell, "deviation")) text += " \u00b1 " + written(*deviation);
+  return text + text_of(column, "unit");
+}
+
+// The paper's values stand in the plan as they are to be shown.
+std::string paper_text(const Json& cell, const Json& column) {
+  const auto paper = number_of(cell, "paper");
+  return paper ? fmt::format("{:g}", *paper) + text_of(column, "unit") : "-";
 }
 
 std::string suite_table(const Json& table) {
@@ -50,14 +57,16 @@ std::string suite_table(const Json& table) {
     std::vector<Html> cells = {row.at("title").get<std::string>()};
     for (std::size_t i = 0; i < columns.size(); ++i) {
       const Json& cell = row.at("cells").at(i);
-      cells.emplace_back(shown(cell, columns[i], "mean"));
+      cells.emplace_back(measured_text(cell, columns[i]));
       if (paper[i])
         cells.push_back(Html::markup("<span class=\"faint\">" +
-                                     escaped(shown(cell, columns[i], "paper")) + "</span>"));
+                                     escaped(paper_text(cell, columns[i])) + "</span>"));
     }
     result.row(cells);
   }
-  return result.to_string();
+  const std::string note = text_of(table, "note");
+  return result.to_string() +
+         (note.empty() ? "" : fmt::format("<p class=\"note\">{}</p>\n", escaped(note)));
 }
 
 std::string all_results(const Json& results) {

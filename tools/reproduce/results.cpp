@@ -183,7 +183,10 @@ Json results_json(const Suite& suite, const std::vector<Measured>& measured) {
   for (const ResultTable& table : suite.tables) {
     Json columns = Json::array();
     for (const Column& column : table.columns)
-      columns.push_back({{"title", column.title}, {"scale", column.scale}, {"unit", column.unit}});
+      columns.push_back({{"title", column.title},
+                         {"scale", column.scale},
+                         {"decimals", column.decimals ? Json(*column.decimals) : Json()},
+                         {"unit", column.unit}});
     Json rows = Json::array();
     for (const Row& row : table.rows) {
       Json cells = Json::array();
@@ -195,7 +198,8 @@ Json results_json(const Suite& suite, const std::vector<Measured>& measured) {
       }
       rows.push_back({{"title", row.title}, {"cells", cells}});
     }
-    json["tables"].push_back({{"title", table.title}, {"columns", columns}, {"rows", rows}});
+    json["tables"].push_back(
+        {{"title", table.title}, {"note", table.note}, {"columns", columns}, {"rows", rows}});
   }
   return json;
 }
