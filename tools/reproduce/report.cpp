@@ -21,9 +21,10 @@ std::string text_of(const fs::path& file) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-// Changes when the results do (which name the version, too), or what a step wrote.
+// Changes when the results do, what a step wrote, or the program that makes the report.
 std::string fingerprint(const Suite& suite, const Workspace& workspace) {
   std::string text = "results " + sha256_of_file(workspace.root() / "results.json") + "\n";
+  text += "concord-visualize " + sha256_of_file(program_file("visualize")) + "\n";
   for (const Step& step : suite.steps)
     if (const auto record = read_record(workspace.record(step.name)))
       text += fmt::format("{} {} {}\n", step.name, record->status, record->output.hash);
