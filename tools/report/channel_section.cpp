@@ -79,36 +79,43 @@ std::string matrix(const Json& json, const Json& measure) {
 
 Section diagnosis_section(Findings& findings) {
   Section section{"channels", "Blind spots and unreliable channels", "", "channels"};
+  std::size_t orders = 0;
+  const auto list = [&](const char* caption, const Json& channels, const std::string& run,
+                        const std::string& target) {
+    orders = std::max(orders, channels.at("orders").size());
+    return "<div>" + channel_list(caption, channels, run, target) + "</div>\n";
+  };
   each(findings, findings.diagnoses, [&](const Finding& finding) {
     const Json& json = finding.json;
     const std::string strong = describe_network(json.value("strong", Json::object()));
     const std::string weak = describe_network(json.value("weak", Json::object()));
     std::string body = fmt::format("<h3>{}: {} judges {}</h3>\n", escaped(finding.name),
                                    escaped(strong), escaped(weak));
-    body += "<div class=\"two\">\n<div>" +
-            channel_list(
+    body += "<div class=\"two\">\n" +
+            list(
                 "Blind spots: the strong network\u2019s channels that the weak one knows "
                 "least of",
                 json.at("blind-spots").at("channels"), finding.name, "strong") +
-            "</div>\n<div>" +
-            channel_list(
+            list(
                 "Unreliable: the weak network\u2019s channels that the strong one explains "
                 "least of",
                 json.at("unreliable").at("channels"), finding.name, "weak") +
-            "</div></div>\n";
+            "</div>\n";
     section.body += body;
   });
+  std::string measured;
   each(findings, findings.variances, [&](const Finding& finding) {
     const Json channels = finding.json.value("channels", Json());
     if (!channels.is_object()) return;
-    section.body += fmt::format("<h3>{}</h3>\n", escaped(finding.name)) +
-                    channel_list("Channels of B that A knows least of", channels, finding.name, "");
+    measured += fmt::format("<div><h3>{}</h3>\n", escaped(finding.name)) +
+                list("Channels of B that A knows least of", channels, finding.name, "") + "</div>";
   });
+  if (!measured.empty()) section.body += "<div class=\"two\">\n" + measured + "</div>\n";
   if (!section.body.empty())
     section.body =
         "<p>Ranked by the share of x_delta in a channel\u2019s variance; channels that "
         "vary less than a hundredth of the mean come last.</p>\n" +
-        share_legend(3) + section.body;
+        share_legend(orders) + section.body;
   return section;
 }
 

@@ -29,6 +29,17 @@ std::string loss_of(const Json& json) {
   return loss ? fmt::format("{:.4f}", *loss) : "-";
 }
 
+// top-1, top-5 and loss of an evaluation.
+std::vector<Html> evaluation_cells(const Json& evaluation) {
+  const auto top5 = number_of(evaluation, "top5");
+  return {accuracy_bar(accuracy_of(evaluation)), top5 ? percent(*top5) : "-", loss_of(evaluation)};
+}
+
+std::vector<Html> joined(std::vector<Html> first, const std::vector<Html>& more) {
+  first.insert(first.end(), more.begin(), more.end());
+  return first;
+}
+
 std::string run_title(const Findings& findings, const Finding& finding,
                       const std::vector<Finding>& all) {
   const Finding* config = findings.config_of(finding.folder);
@@ -76,11 +87,8 @@ Section compression_section(Findings& findings) {
           grouped(json.at("weights").get<std::int64_t>()),
           percent(json.at("sparsity").get<double>()));
     HtmlTable stages("Accuracy after each stage", {"stage", "top-1", "top-5", "loss"});
-    for (const Json& stage : json.at("stages")) {
-      const auto top5 = number_of(stage, "top5");
-      stages.row({text_of(stage, "stage"), accuracy_bar(accuracy_of(stage)),
-                  top5 ? percent(*top5) : "-", loss_of(stage)});
-    }
+    for (const Json& stage : json.at("stages"))
+      stages.row(joined({text_of(stage, "stage")}, evaluation_cells(stage)));
     body += stages.to_string();
     if (json.contains("original_from_compressed")) {
       HtmlTable discarded(fmt::format("Knowledge at {}: share of x_delta", text_of(json, "layer")),
@@ -110,23 +118,17 @@ Section distillation_section(Findings& findings) {
     HtmlTable table("Every generation learns from the one before",
                     {"generation", "seed", "lambda", "held-out top-1", "top-5", "loss"});
     for (const Json& generation : json.at("generations")) {
-      const Json held_out = generation.value("val", Json());
-      const auto top5 = number_of(held_out, "top5");
       const Json lambda = generation.value("lambda", Json());
-      table.row({fmt::format("{}", generation.at("generation").get<int>()),
-                 shown(number_of(generation, "seed")),
-                 lambda.is_array() ? lambda.dump() : shown(number_of(generation, "lambda")),
-                 accuracy_bar(accuracy_of(held_out)), top5 ? percent(*top5) : "-",
-                 loss_of(held_out)});
+      table.row(joined({fmt::format("{}", generation.at("generation").get<int>()),
+                        shown(number_of(generation, "seed")),
+                        lambda.is_array() ? lambda.dump() : shown(number_of(generation, "lambda"))},
+                       evaluation_cells(generation.value("val", Json()))));
     }
-    for (const Json& ensemble : json.value("ensembles", Json::array())) {
-      const Json held_out = ensemble.value("val", Json());
-      const auto top5 = number_of(held_out, "top5");
-      table.row({fmt::format("{} to {} together", ensemble.at("first").get<int>(),
-                             ensemble.at("last").get<int>()),
-                 "-", "-", accuracy_bar(accuracy_of(held_out)), top5 ? percent(*top5) : "-",
-                 loss_of(held_out)});
-    }
+    for (const Json& ensemble : json.value("ensembles", Json::array()))
+      table.row(joined({fmt::format("{} to {} together", ensemble.at("first").get<int>(),
+                                    ensemble.at("last").get<int>()),
+                        "-", "-"},
+                       evaluation_cells(ensemble.value("val", Json()))));
     body += table.to_string();
     const Json consistency = json.value("consistency", Json());
     if (consistency.is_object()) {
