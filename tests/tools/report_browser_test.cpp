@@ -11,8 +11,21 @@
 namespace concord::test {
 namespace {
 
+// A page around the driven one, which is as wide as a telephone's screen where a window cannot be.
+std::string frame(const std::string& file, int width) {
+  return fmt::format(R"(<!DOCTYPE html><title>frame</title><body style="margin:0">
+<script>addEventListener("message", (event) => {{
+  const result = document.createElement("pre");
+  result.id = "seen";
+  result.textContent = event.data;
+  document.body.append(result);
+}});</script>
+<iframe src="{}" style="border:0;height:100vh;width:{}"></iframe>)",
+                     file, width > 0 ? fmt::format("{}px", width) : "100vw");
+}
+
 // What a reader does, and what he then sees, as JSON in base64 within an element that --dump-dom
-// prints. `steps` fills `seen`.
+// prints. `steps` fills `seen`; after what shows other maps it has to wait for shown().
 std::string driver(const std::string& steps) {
   return R"(<script>"use strict";
 const seen = {errors: []};
@@ -42,18 +55,21 @@ const maps = () => all("#maps figure").slice(1).map((figure) => {
   return {title: figure.querySelector("b").textContent, width: canvas.width,
           height: canvas.height, value: figure.querySelector("output").textContent, pixels};
 });
+const shown = async () => {
+  while (document.getElementById("maps").getAttribute("aria-busy") !== "false")
+    await new Promise((done) => setTimeout(done, 5));
+};
 const chosen = (name) => document.querySelector(`input[name=${name}]:checked`);
-addEventListener("load", () => {
-  try {)" +
+addEventListener("unhandledrejection", (event) => seen.errors.push(String(event.reason)));
+addEventListener("load", async () => {
+  try {
+    await shown();)" +
          steps + R"(
   } catch (error) { seen.errors.push(String(error.stack)); }
   seen.pwned = typeof pwned;
   seen.requests = performance.getEntriesByType("resource").map((entry) => entry.name.slice(0, 40))
     .filter((name) => !name.startsWith("data:"));
-  const result = document.createElement("pre");
-  result.id = "seen";
-  result.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(seen))));
-  document.body.append(result);
+  parent.postMessage(btoa(unescape(encodeURIComponent(JSON.stringify(seen)))), "*");
 });
 </script>)";
 }
@@ -89,7 +105,7 @@ class ReportBrowser : public ReportTest {
 
   // What the steps saw in a copy of the page that lets them run.
   Json drive(const std::string& page, const std::string& steps, const std::string& hash = "",
-             const char* size = "1400,1000") const {
+             int width = 0) const {
     std::string copy = page;
     const std::size_t policy = copy.find("script-src ");
     const std::size_t end = copy.find(';', policy);
@@ -97,7 +113,9 @@ class ReportBrowser : public ReportTest {
     copy.insert(copy.rfind("</body>"), driver(steps));
     const std::string file = path("driven.html");
     write_file(file, copy);
-    const std::string dom = dom_of(file, hash, size);
+    const std::string outer = path("frame.html");
+    write_file(outer, frame("driven.html" + hash, width));
+    const std::string dom = dom_of(outer, "", "1400,1000");
     const std::size_t begin = dom.find("<pre id=\"seen\">");
     EXPECT_NE(begin, std::string::npos) << dom.substr(0, 2000);
     if (begin == std::string::npos) return Json::object();
@@ -176,6 +194,7 @@ TEST_F(ReportBrowser, ShowsTheStoredValuesOfWhatIsChosen) {
     all("#scale input")[1].click();
     seen.each = maps();
     all("#direction input")[1].click();
+    await shown();
     seen.backward = maps();
     seen.image = chosen("image").value;)");
   for (const bool forward : {true, false}) {
@@ -196,26 +215,36 @@ TEST_F(ReportBrowser, ShowsTheStoredValuesOfWhatIsChosen) {
     EXPECT_EQ(shown[1]["title"], fmt::format("net {}, channel {}", forward ? "B" : "A", channel));
     EXPECT_EQ(seen["image"], "7");
 
-    const Block sources = block_of(page, from["block"]);
-    const Block targets = block_of(page, to["block"]);
-    const Block parts = block_of(page, (*direction)["block"]);
+    const Block sources = block_of(page, from["block"], from);
+    const Block targets = block_of(page, to["block"], to);
+    const Block parts = block_of(page, (*direction)["block"], to);
     const std::size_t from_map =
         7 * from["channels"].size() + place_of(from["channels"], source_channel);
     const std::size_t to_map = 7 * to["channels"].size() + place_of(to["channels"], channel);
     std::vector<double> steps = {sources.steps[from_map], targets.steps[to_map]};
-    for (std::size_t k = 0; k < 5; ++k) steps.push_back(parts.steps[5 * to_map + k]);
-    const double common = 127 * *std::max_element(steps.begin(), steps.end());
+    std::vector<std::vector<double>> stored(1);  // y, the orders, x_delta
+    for (std::size_t k = 0; k < 4; ++k) {
+      steps.push_back(parts.steps[4 * to_map + k]);
+      stored.push_back(values_of(parts, 4 * to_map + k));
+    }
+    stored[0] = values_of(targets, to_map);
+    double largest = 0;
+    for (std::size_t i = 0; i < stored[0].size(); ++i) {
+      stored[0][i] -= stored[4][i];
+      largest = std::max(largest, std::abs(stored[0][i]));
+    }
+    const double common = std::max(largest, 127 * *std::max_element(steps.begin(), steps.end()));
+    steps.insert(steps.begin() + 2, steps[1] + steps.back());
     // The pointer was at column 4 of row 3; the keys moved it one up and one to the left.
     const std::size_t place = forward ? 3 * 6 + 4 : 2 * 6 + 3;
     expect_shown(shown[0], source, 7, source_channel, place, steps[0],
                  forward ? common : 127 * steps[0]);
     expect_shown(shown[1], target, 7, channel, place, steps[1], forward ? common : 127 * steps[1]);
     // y and its parts as they are stored, exactly: what they should be is tested of the page.
-    for (std::size_t k = 0; k < 5; ++k) {
-      const double stored = values_of(parts, 5 * to_map + k)[place];
-      EXPECT_LE(std::abs(read_number(shown[2 + k]["value"]) - stored), 0.501 * steps[2 + k])
+    for (std::size_t k = 0; k < 5; ++k)
+      EXPECT_LE(std::abs(read_number(shown[2 + k]["value"]) - stored[k][place]),
+                0.501 * steps[2 + k])
           << shown[2 + k]["title"];
-    }
   }
   EXPECT_EQ(seen["readout"], "row 3 of 5, column 4 of 6");
   for (std::size_t i = 0; i < 2; ++i)
@@ -307,6 +336,7 @@ TEST_F(ReportBrowser, RankedChannelsLeadToTheirMaps) {
                                                one.closest(".ranks").dataset.run === "variance-ba");
     location.hash = link.hash;
     dispatchEvent(new HashChangeEvent("hashchange"));
+    await shown();
     seen.links = all(".ranks a").length;
     seen.now = document.getElementById("now").textContent;
     seen.direction = chosen("direction").value;)");
@@ -315,15 +345,63 @@ TEST_F(ReportBrowser, RankedChannelsLeadToTheirMaps) {
   EXPECT_EQ(seen["direction"], "ba");
 }
 
-// On a phone nothing is wider than the screen but what scrolls by itself.
+// The sections' links keep what is chosen, and an address leads to both.
+TEST_F(ReportBrowser, SectionsKeepTheSelection) {
+  const std::string page = make("sections");
+  const Json seen = drive(page, R"(
+    all("#image-list input")[3].click();
+    document.querySelector('nav a[href="#runs"]').click();
+    await new Promise((done) => setTimeout(done, 50));
+    seen.hash = location.hash;
+    seen.image = chosen("image").value;)");
+  const std::string hash = seen["hash"];
+  EXPECT_NE(hash.find("image=3"), std::string::npos) << hash;
+  EXPECT_NE(hash.find("section=runs"), std::string::npos) << hash;
+  EXPECT_EQ(seen["image"], "3");
+  const std::string where = R"(
+    await new Promise((done) => setTimeout(done, 50));
+    const box = (id) => document.getElementById(id).getBoundingClientRect();
+    seen.there = (id => box(id).top < innerHeight && box(id).bottom > 0)(WHERE);
+    seen.image = chosen("image").value;
+    seen.scrolled = scrollY > 0;)";
+  const auto at = [&](const std::string& section, const std::string& address) {
+    std::string steps = where;
+    steps.replace(steps.find("WHERE"), 5, "\"" + section + "\"");
+    return drive(page, steps, address);
+  };
+  const Json runs = at("runs", hash);
+  EXPECT_EQ(runs["there"], true);
+  EXPECT_EQ(runs["image"], "3");
+  const Json plain = at("runs", "#runs");
+  EXPECT_EQ(plain["there"], true) << "the gallery's height was not known when the page was loaded";
+  EXPECT_EQ(at("runs", "#section=nowhere")["scrolled"], false);
+}
+
+// On a phone nothing is wider than the screen but what scrolls by itself, and a touch reads maps.
 TEST_F(ReportBrowser, FitsAPhone) {
-  const Json seen = drive(make("phone"), R"(
-    document.body.style.width = "390px";
-    document.body.style.margin = "0";
-    seen.wide = all("body *").filter((one) => !one.closest(".scroll, .images, nav, .list, svg") &&
-      one.getBoundingClientRect().right > 391).map((one) => one.tagName + "." + one.className);)",
-                          "", "500,900");
+  const Json seen = drive(make("phone"), R"js(
+    seen.width = innerWidth;
+    seen.narrow = matchMedia("(max-width: 34rem)").matches;
+    seen.page = document.documentElement.scrollWidth;
+    const scrolls = (one) => {
+      for (let outer = one.parentElement; outer; outer = outer.parentElement)
+        if (getComputedStyle(outer).overflowX !== "visible" &&
+            outer.getBoundingClientRect().right < 391) return true;
+      return false;
+    };
+    seen.wide = all("body *").filter((one) => one.getBoundingClientRect().right > 391 &&
+      !scrolls(one)).map((one) => one.tagName + "." + one.className);
+    const canvas = all("#maps canvas")[1];
+    const box = canvas.getBoundingClientRect();
+    canvas.dispatchEvent(new PointerEvent("pointerdown", {bubbles: true, pointerType: "touch",
+      clientX: box.left + 1, clientY: box.top + 1}));
+    seen.readout = document.getElementById("readout").textContent;)js",
+                          "", 390);
+  EXPECT_EQ(seen["width"], 390);
+  EXPECT_EQ(seen["narrow"], true) << "the page's rules for phones apply";
+  EXPECT_LE(seen["page"], 390);
   EXPECT_EQ(seen["wide"], Json::array());
+  EXPECT_EQ(seen["readout"], "row 1 of 5, column 1 of 6");
 }
 
 }  // namespace

@@ -2,7 +2,9 @@
 // Runs to make reports of, and what is in a page.
 
 #include <openssl/evp.h>
+#include <zlib.h>
 
+#include <cmath>
 #include <cstring>
 #include <memory>
 
@@ -38,19 +40,44 @@ inline Json gallery_of(const std::string& page) {
 }
 
 struct Block {
+  std::int64_t width = 0, height = 0;
   std::vector<std::int8_t> values;
   std::vector<float> steps;
-  std::size_t pixels() const { return values.size() / steps.size(); }
+  std::size_t pixels() const { return static_cast<std::size_t>(width * height); }
 };
 
-inline Block block_of(const std::string& page, const std::string& id) {
-  Block block;
-  for (const std::uint8_t byte : decoded_base64(script_of(page, id)))
-    block.values.push_back(static_cast<std::int8_t>(byte));
-  const auto steps = decoded_base64(script_of(page, id + "-steps"));
+// Steps and values as EncodedMaps writes them.
+inline Block unpacked(const std::string& steps_text, const std::string& values_text,
+                      std::int64_t width, std::int64_t height) {
+  Block block{width, height, {}, {}};
+  const auto steps = decoded_base64(steps_text);
   block.steps.resize(steps.size() / 4);
   std::memcpy(block.steps.data(), steps.data(), steps.size());
+  const auto packed = decoded_base64(values_text);
+  std::vector<std::uint8_t> left(block.steps.size() * block.pixels() + 1);
+  uLongf size = left.size();
+  EXPECT_EQ(uncompress(left.data(), &size, packed.data(), packed.size()), Z_OK);
+  EXPECT_EQ(size + 1, left.size()) << "a value for every pixel, no more";
+  block.values.resize(left.size() - 1);
+  for (std::size_t i = 0; i < block.values.size(); ++i) {
+    const std::size_t x = i % static_cast<std::size_t>(width);
+    const std::size_t y = i % block.pixels() / static_cast<std::size_t>(width);
+    double foretold = 0;
+    if (x > 0 && y > 0)
+      foretold = std::floor((block.values[i - 1] + block.values[i - std::size_t(width)]) / 2.0);
+    else if (x > 0)
+      foretold = block.values[i - 1];
+    else if (y > 0)
+      foretold = block.values[i - std::size_t(width)];
+    block.values[i] = static_cast<std::int8_t>(left[i] + static_cast<int>(foretold));
+  }
   return block;
+}
+
+// A block of the page, whose maps have the size of this side of the gallery.
+inline Block block_of(const std::string& page, const std::string& id, const Json& side) {
+  return unpacked(script_of(page, id + "-steps"), script_of(page, id),
+                  side["width"].get<std::int64_t>(), side["height"].get<std::int64_t>());
 }
 
 // The number-th map, as a reader of the page has it.

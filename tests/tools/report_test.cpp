@@ -17,7 +17,7 @@ using report::EncodedMaps;
 TEST(EncodedMaps, AreExactToHalfAStep) {
   const std::vector<float> ramp = {-3.0F, -1.7F, -0.011F, 0.0F, 0.4F, 2.999F};
   const std::vector<float> small = {1e-30F, -2e-30F, 0, 0, 0, 0};
-  EncodedMaps maps;
+  EncodedMaps maps(3, 2);
   maps.add(ramp);
   maps.add(small);
   ASSERT_EQ(maps.steps().size(), 2U);
@@ -34,7 +34,7 @@ TEST(EncodedMaps, AreExactToHalfAStep) {
 
 TEST(EncodedMaps, WhatIsNoNumberStaysNone) {
   const float infinity = std::numeric_limits<float>::infinity();
-  EncodedMaps maps;
+  EncodedMaps maps(1, 3);
   maps.add(std::vector<float>{std::nanf(""), 2.0F, -infinity});
   maps.add(std::vector<float>{0.0F, -0.0F, 0.0F});
   maps.add(std::vector<float>{infinity, std::nanf(""), infinity});
@@ -43,27 +43,53 @@ TEST(EncodedMaps, WhatIsNoNumberStaysNone) {
   EXPECT_EQ(maps.steps()[1], 0.0F);
 }
 
-// Another library reads the text back, and what is said of its length is right.
+// What is read back from the text is what was stored, of any size of map and some of the maps.
 TEST(EncodedMaps, AsText) {
-  for (const std::size_t pixels : {1U, 2U, 3U, 49U, 196U}) {
-    EncodedMaps maps;
+  random::Stream noise(3, 4);
+  const std::pair<std::int64_t, std::int64_t> sizes[] = {{1, 1}, {1, 7}, {5, 1}, {3, 2}, {14, 14}};
+  for (const auto& [width, height] : sizes) {
+    EncodedMaps maps(width, height);
     for (int i = 0; i < 5; ++i) {
-      std::vector<float> map(pixels, 0.5F);
-      map[0] = static_cast<float>(i) - 2.0F;
+      std::vector<float> map(static_cast<std::size_t>(width * height));
+      for (float& value : map) value = static_cast<float>(noise.below(2001)) - 1000.0F;
+      if (i == 2) map.back() = std::nanf("");
+      if (i == 3) std::fill(map.begin(), map.end(), 0.0F);
       maps.add(map);
     }
-    const std::vector<std::uint8_t> values = decoded_base64(maps.values_base64());
-    ASSERT_EQ(values.size(), maps.values().size());
-    for (std::size_t i = 0; i < values.size(); ++i)
-      EXPECT_EQ(static_cast<std::int8_t>(values[i]), maps.values()[i]);
-    const std::vector<std::uint8_t> steps = decoded_base64(maps.steps_base64());
-    ASSERT_EQ(steps.size(), 20U);
-    float step = 0;
-    std::memcpy(&step, steps.data() + 4, 4);
-    EXPECT_EQ(step, maps.steps()[1]);
-    EXPECT_EQ(maps.values_base64().size() + maps.steps_base64().size(),
-              static_cast<std::size_t>(EncodedMaps::text_bytes(5, std::int64_t(pixels))));
+    for (const std::vector<std::size_t>& numbers :
+         {std::vector<std::size_t>{0, 1, 2, 3, 4}, {4, 1}, {2}, {}}) {
+      const Block block =
+          unpacked(maps.steps_text(numbers), maps.values_text(numbers), width, height);
+      ASSERT_EQ(block.steps.size(), numbers.size());
+      for (std::size_t i = 0; i < numbers.size(); ++i) {
+        EXPECT_EQ(block.steps[i], maps.steps()[numbers[i]]);
+        for (std::size_t at = 0; at < block.pixels(); ++at)
+          EXPECT_EQ(block.values[i * block.pixels() + at],
+                    maps.values()[numbers[i] * block.pixels() + at]);
+      }
+    }
+    EXPECT_THROW(maps.values_text(std::vector<std::size_t>{5}), Error);
+    EXPECT_THROW(maps.steps_text(std::vector<std::size_t>{5}), Error);
+    EXPECT_THROW(maps.add(std::vector<float>(static_cast<std::size_t>(width * height) + 1)), Error);
   }
+  EXPECT_THROW(EncodedMaps(0, 3), Error);
+}
+
+// Smooth maps, as networks have them, take less than their bytes would as base64.
+TEST(EncodedMaps, SmoothMapsArePacked) {
+  EncodedMaps maps(14, 14);
+  std::vector<std::size_t> numbers;
+  random::Stream noise(3, 5);
+  for (std::size_t i = 0; i < 200; ++i) {
+    std::vector<float> map;
+    const double phase = static_cast<double>(noise.below(1000)) / 159.0;
+    for (int y = 0; y < 14; ++y)
+      for (int x = 0; x < 14; ++x)
+        map.push_back(static_cast<float>(std::sin(phase + 0.4 * x) + std::cos(0.3 * y - phase)));
+    maps.add(map);
+    numbers.push_back(i);
+  }
+  EXPECT_LT(static_cast<double>(maps.values_text(numbers).size()), 0.8 * 200 * 196 * 4 / 3);
 }
 
 TEST(ReportHtml, NothingIsTakenForMarkup) {
@@ -113,9 +139,9 @@ TEST_F(Report, MapsAreWhatTheStoresAndTheTransNetHave) {
     const tool::SavedTransNet saved = tool::load_trans_net(
         path(forward ? "runs/ab/last.safetensors" : "runs/ba/last.safetensors"), {});
     const Orders expected = saved.net->disentangle(source);
-    const Block sources = block_of(page, from["block"]);
-    const Block targets = block_of(page, to["block"]);
-    const Block parts = block_of(page, direction["block"]);
+    const Block sources = block_of(page, from["block"], from);
+    const Block targets = block_of(page, to["block"], to);
+    const Block parts = block_of(page, direction["block"], to);
     const std::size_t images = direction["photos"].size();
     ASSERT_EQ(images, static_cast<std::size_t>(kImages));
     std::size_t map = 0;
@@ -123,16 +149,15 @@ TEST_F(Report, MapsAreWhatTheStoresAndTheTransNetHave) {
       for (std::size_t c = 0; c < to["channels"].size(); ++c) {
         const auto channel = to["channels"][c].get<std::int64_t>();
         const auto row = static_cast<std::int64_t>(image);
-        expect_map(targets, image * to["channels"].size() + c, target, row, channel);
-        expect_map(parts, map++, expected.y, row, channel);
+        const std::size_t place = image * to["channels"].size() + c;
+        expect_map(targets, place, target, row, channel);
         for (const Tensor& order : expected.orders) expect_map(parts, map++, order, row, channel);
-        // x_delta is what y lacks of the target.
-        const std::vector<double> y = values_of(parts, map - 1 - expected.orders.size());
+        // y is what the target has beside x_delta.
+        const std::vector<double> b = values_of(targets, place);
         const std::vector<double> delta = values_of(parts, map);
-        const double rounding =
-            (parts.steps[map] + parts.steps[map - 1 - expected.orders.size()]) / 2 + 1e-5;
-        for (std::size_t i = 0; i < y.size(); ++i)
-          EXPECT_NEAR(y[i] + delta[i], value_at(target, row, channel, i), rounding);
+        const double rounding = (parts.steps[map] + targets.steps[place]) / 2 + 1e-5;
+        for (std::size_t i = 0; i < b.size(); ++i)
+          EXPECT_NEAR(b[i] - delta[i], value_at(expected.y, row, channel, i), rounding);
         ++map;
       }
     EXPECT_EQ(map, parts.steps.size());
@@ -319,12 +344,16 @@ TEST_F(Report, FindsWhateverLiesThere) {
   fs::create_directories(path("suite"));
   write_file(path("suite/results.json"),
              std::string(R"({"plan": "mine", "version": "1", "results": [
-    {"name": "r", "n": 2, "mean": 0.5, "deviation": 0.01}], "tables": [{"title": "T", "columns":
-    [{"title": "share", "scale": 100, "unit": " %"}], "rows": [{"title": "row", "cells":
-    [{"paper": 0.776, "result": "r", "n": 2, "mean": 0.5, "deviation": 0.01}]}]}]})"));
+    {"name": "r", "n": 2, "mean": 0.5, "deviation": 0.01}], "tables": [{"title": "T", "note": "What it says <here>", "columns": [{"title": "share", "scale": 100, "decimals": 1, "unit": " %"},
+    {"title": "plain", "scale": 1, "decimals": null, "unit": ""}], "rows": [{"title": "row",
+    "cells": [{"paper": 77.6, "result": "r", "n": 2, "mean": 0.5, "deviation": 0.01},
+    {"paper": null, "result": "r", "n": 1, "mean": 0.25, "deviation": null}]}]}]})"));
   const std::string suite = page_of(path("suite"), "of-suite");
-  EXPECT_NE(suite.find("50.0 \u00b1 1.0 %"), std::string::npos);
-  EXPECT_NE(suite.find("77.6 %"), std::string::npos);
+  EXPECT_NE(suite.find("<td>50.0 \u00b1 1.0 %</td>"), std::string::npos);
+  EXPECT_NE(suite.find("<span class=\"faint\">77.6 %</span>"), std::string::npos);
+  EXPECT_NE(suite.find("<td>0.25</td>"), std::string::npos)
+      << "four digits where none are asked for";
+  EXPECT_NE(suite.find("What it says &lt;here&gt;"), std::string::npos);
   EXPECT_NE(suite.find("Not measured yet"), std::string::npos);
 }
 

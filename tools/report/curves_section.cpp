@@ -94,7 +94,8 @@ Section curves_section(Findings& findings) {
   }
   if (!section.body.empty())
     section.body =
-        "<p>Move over a chart, or focus it and use the arrow keys, to read its values."
+        "<p class=\"screen\">Move over a chart, or focus it and use the arrow keys, to read its "
+        "values."
         "</p>\n" +
         section.body;
   return section;

@@ -15,17 +15,28 @@ class EncodedMaps {
  public:
   static constexpr std::int8_t kNoNumber = -128;
 
+  // Throws Error unless both are above 0.
+  EncodedMaps(std::int64_t width, std::int64_t height);
+
+  // Throws Error unless it has width times height values.
   void add(std::span<const float> map);
 
+  std::size_t count() const { return steps_.size(); }
   const std::vector<std::int8_t>& values() const { return values_; }
   const std::vector<float>& steps() const { return steps_; }  // one a map
-  // As text: the values, and the steps as little-endian float32.
-  std::string values_base64() const;
-  std::string steps_base64() const;
-  // What values_base64() and steps_base64() take, in bytes.
-  static std::int64_t text_bytes(std::int64_t maps, std::int64_t pixels);
+
+  // The maps of these numbers as base64: of the steps as little-endian float32; and of the values,
+  // each less what its neighbours foretell (modulo 256), in zlib's format. What is foretold is the
+  // floor of the mean of the value to the left and the one above, the other alone in the first row
+  // or column, and 0 at the first place: PNG's filter "average" but for the edges.
+  // Throws Error for a number that no map has.
+  std::string steps_text(std::span<const std::size_t> numbers) const;
+  std::string values_text(std::span<const std::size_t> numbers) const;
 
  private:
+  void check_number(std::size_t number) const;
+
+  std::size_t width_, height_;
   std::vector<std::int8_t> values_;
   std::vector<float> steps_;
 };

@@ -21,27 +21,55 @@
     for (let i = 0; i < text.length; ++i) bytes[i] = text.charCodeAt(i);
     return bytes;
   }
-  const blocks = new Map();
-  function blockOf(id) {
-    if (!blocks.has(id)) {
-      const steps = new DataView(bytesOf(id + "-steps").buffer);
-      blocks.set(id, {
-        values: new Int8Array(bytesOf(id).buffer),
-        steps: Float32Array.from({ length: steps.byteLength / 4 }, (_, i) =>
-          steps.getFloat32(4 * i, true)),
-      });
-    }
-    return blocks.get(id);
+  async function inflated(bytes) {
+    const packed = new ReadableStream({
+      start(stream) {
+        stream.enqueue(bytes);
+        stream.close();
+      },
+    });
+    const stream = packed.pipeThrough(new DecompressionStream("deflate"));
+    return new Int8Array(await new Response(stream).arrayBuffer());
   }
-  // The number-th map of a block, as real values; NaN where there was no number.
-  function mapOf(id, number, width, height) {
-    const block = blockOf(id);
+  // What EncodedMaps::values_text took off the values comes back, in place.
+  function addForetold(values, width, height) {
+    for (let begin = 0; begin < values.length; begin += width * height)
+      for (let y = 0; y < height; ++y)
+        for (let x = 0; x < width; ++x) {
+          const here = begin + y * width + x;
+          const left = x > 0 ? values[here - 1] : 0;
+          const above = y > 0 ? values[here - width] : 0;
+          values[here] += x > 0 && y > 0 ? (left + above) >> 1 : left + above;
+        }
+    return values;
+  }
+  const blocks = new Map();
+  async function readBlock(id, { width, height }) {
+    if (blocks.has(id)) return;
+    const steps = new DataView(bytesOf(id + "-steps").buffer);
+    const values = addForetold(await inflated(bytesOf(id)), width, height);
+    blocks.set(id, { values, width, height,
+                     steps: Float32Array.from({ length: steps.byteLength / 4 },
+                                              (_, i) => steps.getFloat32(4 * i, true)) });
+  }
+  const blocksOf = (one) => [[one.block, data.sides[one.to]],
+                             ...[one.from, one.to].map((i) => [data.sides[i].block, data.sides[i]])];
+  // The number-th map of a block, as real values; NaN where there was no number. They are exact to
+  // half of `step`.
+  function mapOf(id, number) {
+    const { width, height, values, steps } = blocks.get(id);
     const pixels = width * height;
-    const step = block.steps[number];
-    const values = Float64Array.from(
-      block.values.subarray(number * pixels, (number + 1) * pixels),
+    const step = steps[number];
+    const real = Float64Array.from(
+      values.subarray(number * pixels, (number + 1) * pixels),
       (value) => (value === kNoNumber ? NaN : value * step));
-    return { width, height, values, step, largest: 127 * step };
+    return { width, height, values: real, step, largest: 127 * step };
+  }
+  // What is left of one map without another.
+  function difference(one, other) {
+    const values = one.values.map((value, i) => value - other.values[i]);
+    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value) || 0), 0);
+    return { ...one, values, step: one.step + other.step, largest };
   }
 
   // ---- colours
@@ -120,6 +148,12 @@
     if (label) input.setAttribute("aria-label", label);
     return make("label", {}, input, ...content);
   }
+  // Scrolls the list, not the page.
+  function showChosen(list) {
+    const chosen = list.querySelector("input:checked").parentElement;
+    list.scrollTop = chosen.offsetTop - (list.clientHeight - chosen.offsetHeight) / 2;
+    list.scrollLeft = chosen.offsetLeft - (list.clientWidth - chosen.offsetWidth) / 2;
+  }
   function fillPairs() {
     element("pair").replaceChildren(...data.pairs.map((pair, i) =>
       make("option", { value: String(i), textContent: `${pair.name}: ${pair.a} and ${pair.b}` })));
@@ -151,6 +185,7 @@
         : [make("span", { className: "none", textContent: photo.name })];
       return radio("image", i, i === state.image, content, `${photo.label} ${photo.name}`.trim());
     }));
+    showChosen(element("image-list"));
   }
   function fillSort() {
     const all = measures();
@@ -177,9 +212,7 @@
          make("span", { textContent: measure.text(measure.of(i)) })],
         `channel ${target.channels[i]}, ${measure.name} ${measure.text(measure.of(i))}`);
     }));
-    const list = element("channel-list");
-    const chosen = list.querySelector("input:checked").parentElement;
-    list.scrollTop = chosen.offsetTop - (list.clientHeight - chosen.offsetHeight) / 2;
+    showChosen(element("channel-list"));
     element("ranked").textContent =
       `${target.channels.length} of ${target.of} channels; shares over ` +
       `${direction().variance.over}.`;
@@ -208,22 +241,34 @@
     const to = data.sides[one.to];
     const [source, target] = letters();
     const channel = state.image * to.channels.length + state.channel;
-    const parts = one.orders + 2;
-    const part = (i) => mapOf(one.block, channel * parts + i, to.width, to.height);
+    const parts = one.orders + 1;
+    const part = (i) => mapOf(one.block, channel * parts + i);
+    const b = mapOf(to.block, channel);
+    const delta = part(one.orders);
     const orders = Array.from({ length: one.orders }, (_, k) => ({
-      title: `x(${k})`, note: `needs ${relus[k] || k + " ReLUs"}`, map: part(1 + k) }));
+      title: `x(${k})`, note: `needs ${relus[k] || k + " ReLUs"}`, map: part(k) }));
     return [
       { title: `net ${source}, channel ${from.channels[state.source]}`, note: "one of the inputs",
-        map: mapOf(from.block, state.image * from.channels.length + state.source,
-                   from.width, from.height) },
-      { title: `net ${target}, channel ${to.channels[state.channel]}`, note: "the target",
-        map: mapOf(to.block, channel, to.width, to.height) },
-      { title: "y", note: `rebuilt from ${source}`, map: part(0) },
+        map: mapOf(from.block, state.image * from.channels.length + state.source) },
+      { title: `net ${target}, channel ${to.channels[state.channel]}`, note: "the target", map: b },
+      { title: "y", note: `rebuilt from ${source}`, map: difference(b, delta) },
       ...orders,
-      { title: "x_delta", note: `not in ${source}`, map: part(parts - 1) },
+      { title: "x_delta", note: `not in ${source}`, map: delta },
     ];
   }
-  function drawMaps() {
+  // Maps that are shown for the first time are unpacked first.
+  async function drawMaps() {
+    const one = direction();
+    const unread = blocksOf(one).filter(([id]) => !blocks.has(id));
+    if (unread.length > 0) {
+      element("maps").setAttribute("aria-busy", "true");
+      await Promise.all(unread.map(([id, side]) => readBlock(id, side)));
+      if (one !== direction()) return; // another was chosen meanwhile, and draws itself
+    }
+    element("maps").setAttribute("aria-busy", "false");
+    showMaps();
+  }
+  function showMaps() {
     const photo = data.photos[direction().photos[state.image]];
     const picture = photo.picture
       ? make("img", { src: photo.picture, alt: `photograph ${photo.name}` })
@@ -243,6 +288,7 @@
     readMaps();
   }
   function colourMaps() {
+    if (maps.length === 0) return;
     const common = Math.max(...maps.map((one) => one.map.largest));
     for (const one of maps) paint(one.canvas, one.map, state.scale === "each" ? one.map.largest
                                                                               : common);
@@ -253,11 +299,12 @@
     const canvas = element("bar").querySelector("canvas");
     const ramp = Float64Array.from({ length: 255 }, (_, i) => i / 127 - 1);
     paint(canvas, { width: 255, height: 1, values: ramp }, 1);
-    const steps = maps.map((one) => one.map.step / 2);
+    // What the 8 bits and the digits that are shown round off.
+    const steps = maps.map(({ map }) => (map.step + 10 ** -decimals(map.step)) / 2);
     element("rounding").textContent =
       "Feature values have no unit. They are kept in 8 bits, exact to \u00b1 " +
-      `${shortNumber(Math.min(...steps))} in the weakest of these maps and to \u00b1 ` +
-      `${shortNumber(Math.max(...steps))} in the strongest, so that parts may differ from their ` +
+      `${Number(Math.min(...steps).toPrecision(2))} in the weakest of these maps and to \u00b1 ` +
+      `${Number(Math.max(...steps).toPrecision(2))} in the strongest, so that parts may differ from their ` +
       "sum in the last digits.";
   }
   // The values of all maps at one place, given in the target's rows and columns.
@@ -293,7 +340,7 @@
     selection.write({ pair: state.pair, direction: state.forward ? "ab" : "ba",
                       image: state.image, channel: target.channels[state.channel],
                       source: source.channels[state.source], sort: state.sort,
-                      scale: state.scale });
+                      scale: state.scale, section: "pictures" });
   }
   // Of another pair or direction: the image stays, and channels that are given and shown.
   function changeDirection(channel, source) {
@@ -311,7 +358,7 @@
     const [from, to] = letters();
     element("target-name").textContent = to;
     element("source-name").textContent = from;
-    drawMaps();
+    return drawMaps();
   }
   function readAddress() {
     const wanted = selection.read();
@@ -327,7 +374,7 @@
     element("scale").querySelector(`[value=${state.scale}]`).checked = true;
     fillPairs();
     const number = (name) => (wanted.has(name) ? Number(wanted.get(name)) : NaN);
-    changeDirection(number("channel"), number("source"));
+    return changeDirection(number("channel"), number("source"));
   }
 
   element("pair").addEventListener("change", (event) => {
@@ -383,7 +430,7 @@
   element("maps").addEventListener("pointerdown", point);
   element("maps").addEventListener("keydown", (event) => {
     const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-    if (!(event.key in moves)) return;
+    if (!(event.key in moves) || maps.length === 0) return;
     const [down, right] = moves[event.key];
     const first = state.row < 0;
     state.row = first ? 0 : Math.max(0, state.row + down);
@@ -399,31 +446,29 @@
     for (const cell of table.querySelectorAll("tbody tr > :nth-child(2)")) {
       if (!data.sides[one.to].channels.includes(Number(cell.textContent))) continue;
       const link = make("a", { textContent: cell.textContent, title: "show its maps" });
-      link.href = `#pair=${one.pair}&direction=${one.forward ? "ab" : "ba"}` +
-                  `&channel=${cell.textContent}&sort=delta`;
+      const wanted = { pair: one.pair, direction: one.forward ? "ab" : "ba",
+                       channel: cell.textContent, sort: "delta", section: "pictures" };
+      link.href = "#" + new URLSearchParams(wanted);
       // What else was chosen stays.
       link.addEventListener("click", (event) => {
         event.preventDefault();
-        selection.write({ pair: one.pair, direction: one.forward ? "ab" : "ba",
-                          channel: link.textContent, sort: "delta" });
+        selection.write(wanted);
         readAddress();
-        element("gallery").scrollIntoView();
+        goToSection();
       });
       cell.replaceChildren(link);
     }
   }
   addEventListener("hashchange", () => {
-    if (!location.hash.includes("=")) return;
-    readAddress();
-    element("gallery").scrollIntoView();
+    if (location.hash.includes("=")) readAddress().then(goToSection);
   });
 
+  if (typeof DecompressionStream === "undefined") {
+    element("too-old").hidden = false;
+    return;
+  }
   element("gallery").hidden = false; // what is hidden cannot be scrolled
-  readAddress();
-  document.querySelectorAll(".ranks").forEach(linkRankedChannels);
-  if (["pair", "image", "channel"].some((name) => selection.read().has(name)))
-    element("gallery").scrollIntoView();
   // The browser went to a section before the gallery had its height.
-  else if (location.hash && !location.hash.includes("="))
-    document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  readAddress().then(goToSection);
+  document.querySelectorAll(".ranks").forEach(linkRankedChannels);
 })();

@@ -40,6 +40,8 @@ computed from. Blue is negative, white 0, red positive; every block is one value
 smoothed.</p>
 <noscript><p class="warning">The gallery needs this page's own script, which is switched off
 here.</p></noscript>
+<p class="warning" id="too-old" hidden>The gallery needs a browser of 2023 or later, one that can
+unpack data (DecompressionStream).</p>
 <div id="gallery" class="gallery" hidden>
 <div class="controls">
 <label class="wide">networks <select id="pair"></select></label>

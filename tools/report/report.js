@@ -3,7 +3,7 @@
 "use strict";
 
 // The selection is kept behind the # of the address as name=value pairs, so that a link leads to
-// it. What has no "=" is the id of a section.
+// it; "section" is the one to go to. What has no "=" is the id of a section.
 const selection = {
   read() {
     const text = location.hash.slice(1);
@@ -15,6 +15,11 @@ const selection = {
     history.replaceState(null, "", "#" + all.toString());
   },
 };
+function goToSection() {
+  const hash = location.hash.slice(1);
+  const id = hash.includes("=") ? selection.read().get("section") : hash;
+  if (id) document.getElementById(id)?.scrollIntoView();
+}
 
 function setTheme(theme) {
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
@@ -91,6 +96,14 @@ document.addEventListener("DOMContentLoaded", () => {
   theme.addEventListener("change", () => {
     setTheme(theme.value);
     selection.write({ theme: theme.value });
+  });
+  // The browser goes there, and then the address has the selection again.
+  document.querySelectorAll("nav a").forEach((link) => {
+    link.addEventListener("click", () => {
+      const all = selection.read();
+      all.set("section", link.hash.slice(1));
+      setTimeout(() => history.replaceState(null, "", "#" + all.toString()));
+    });
   });
   document.querySelectorAll(".chart").forEach(watchChart);
   document.querySelectorAll("button.copy").forEach((button) => {
