@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 . cmake/bootstrap.sh
 install_packages "${concord_build_packages[@]}" "${concord_test_packages[@]}" "${concord_fuzz_packages[@]}"
+install_packages "${concord_browser_packages[@]}" ||
+  echo "warning: no Chromium; the tests of the report's page in a browser will be skipped" >&2
 
 sources=$(find analysis engine kernels models data tools tests -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 echo "$sources" | xargs clang-format --dry-run --Werror

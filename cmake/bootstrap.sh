@@ -8,6 +8,7 @@ concord_build_packages=(
   libbenchmark-dev
 )
 concord_test_packages=(libgtest-dev libboost-context-dev clang-format)
+concord_browser_packages=(chromium fonts-dejavu-core)
 concord_fuzz_packages=(clang libclang-rt-dev libomp-dev)
 
 install_packages() { # PACKAGE...

@@ -26,6 +26,26 @@ inline std::vector<std::uint8_t> decoded_base64(const std::string& text) {
   return bytes;
 }
 
+// As report::base85 says, digit by digit.
+inline std::vector<std::uint8_t> decoded_base85(const std::string& text) {
+  const std::string digits =
+      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%()*+,.:;=?@[]^_{|}~";
+  std::vector<std::uint8_t> bytes;
+  for (std::size_t i = 0; i < text.size(); i += 5) {
+    const std::string group = text.substr(i, 5);
+    std::uint64_t value = 0;
+    for (std::size_t k = 0; k < 5; ++k) {
+      const std::size_t digit = k < group.size() ? digits.find(group[k]) : 84;
+      EXPECT_NE(digit, std::string::npos) << "no digit: " << group;
+      value = 85 * value + digit;
+    }
+    EXPECT_LT(value, std::uint64_t{1} << 32) << group;
+    for (std::size_t k = 0; k + 1 < group.size(); ++k)
+      bytes.push_back(static_cast<std::uint8_t>(value >> (24 - 8 * k)));
+  }
+  return bytes;
+}
+
 // The text of the page's <script> with this id.
 inline std::string script_of(const std::string& page, const std::string& id) {
   const std::size_t at = page.find("id=\"" + id + "\">");
@@ -50,10 +70,10 @@ struct Block {
 inline Block unpacked(const std::string& steps_text, const std::string& values_text,
                       std::int64_t width, std::int64_t height) {
   Block block{width, height, {}, {}};
-  const auto steps = decoded_base64(steps_text);
+  const auto steps = decoded_base85(steps_text);
   block.steps.resize(steps.size() / 4);
   std::memcpy(block.steps.data(), steps.data(), steps.size());
-  const auto packed = decoded_base64(values_text);
+  const auto packed = decoded_base85(values_text);
   std::vector<std::uint8_t> left(block.steps.size() * block.pixels() + 1);
   uLongf size = left.size();
   EXPECT_EQ(uncompress(left.data(), &size, packed.data(), packed.size()), Z_OK);

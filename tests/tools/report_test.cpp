@@ -92,6 +92,24 @@ TEST(EncodedMaps, SmoothMapsArePacked) {
   EXPECT_LT(static_cast<double>(maps.values_text(numbers).size()), 0.8 * 200 * 196 * 4 / 3);
 }
 
+// The example of Z85 (RFC 32 of ZeroMQ), whose letters have the other case: "HelloWorld".
+TEST(ReportHtml, Base85) {
+  using Bytes = std::vector<std::uint8_t>;
+  EXPECT_EQ(report::base85(Bytes{}), "");
+  EXPECT_EQ(report::base85(Bytes{0, 0, 0, 0}), "00000");
+  EXPECT_EQ(report::base85(Bytes{0, 0, 0, 84}), "0000~");
+  EXPECT_EQ(report::base85(Bytes{0, 0, 1, 0}), "00031");  // 256 = 3 * 85 + 1
+  EXPECT_EQ(report::base85(Bytes{255, 255, 255, 255}), "|NsC0");
+  EXPECT_EQ(report::base85(Bytes{255}), "{{");
+  EXPECT_EQ(report::base85(Bytes{0x86, 0x4F, 0xD2, 0x6F, 0xB5, 0x59, 0xF7, 0x5B}), "hELLOwORLD");
+  for (std::size_t count = 0; count < 9; ++count) {
+    Bytes bytes;
+    for (std::size_t i = 0; i < count; ++i)
+      bytes.push_back(static_cast<std::uint8_t>(251 * (i + 1)));
+    EXPECT_EQ(decoded_base85(report::base85(bytes)), bytes);
+  }
+}
+
 TEST(ReportHtml, NothingIsTakenForMarkup) {
   EXPECT_EQ(report::escaped("<a href=\"x\" title='y'>&"),
             "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;");

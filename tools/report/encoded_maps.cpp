@@ -77,7 +77,7 @@ std::string EncodedMaps::steps_text(std::span<const std::size_t> numbers) const 
     for (int shift = 0; shift < 32; shift += 8)
       bytes.push_back(static_cast<std::uint8_t>(bits >> shift));
   }
-  return base64(bytes);
+  return base85(bytes);
 }
 
 std::string EncodedMaps::values_text(std::span<const std::size_t> numbers) const {
@@ -95,7 +95,7 @@ std::string EncodedMaps::values_text(std::span<const std::size_t> numbers) const
         bytes.push_back(static_cast<std::uint8_t>(*here - foretold));
       }
   }
-  return base64(deflated(bytes));
+  return base85(deflated(bytes));
 }
 
 }  // namespace concord::report

@@ -25,11 +25,11 @@ class EncodedMaps {
   const std::vector<std::int8_t>& values() const { return values_; }
   const std::vector<float>& steps() const { return steps_; }  // one a map
 
-  // The maps of these numbers as base64: of the steps as little-endian float32; and of the values,
-  // each less what its neighbours foretell (modulo 256), in zlib's format. What is foretold is the
-  // floor of the mean of the value to the left and the one above, the other alone in the first row
-  // or column, and 0 at the first place: PNG's filter "average" but for the edges.
-  // Throws Error for a number that no map has.
+  // The maps of these numbers as base85 (html.h): of the steps as little-endian float32; and of the
+  // values, each less what its neighbours foretell (modulo 256), in zlib's format. What is foretold
+  // is the floor of the mean of the value to the left and the one above, the other alone in the
+  // first row or column, and 0 at the first place: PNG's filter "average" but for the edges. Throws
+  // Error for a number that no map has.
   std::string steps_text(std::span<const std::size_t> numbers) const;
   std::string values_text(std::span<const std::size_t> numbers) const;
 

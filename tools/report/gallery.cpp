@@ -190,11 +190,8 @@ class Gallery {
     Json directions = Json::array();
     for (std::size_t i = 0; i < sources_.trans_nets.size(); ++i)
       directions.push_back(direction_json(i));
-    const Json json = {{"palette", palette()},
-                       {"photos", photos_.json()},
-                       {"pairs", pairs()},
-                       {"sides", sides_},
-                       {"directions", directions}};
+    const Json json = {{"digits", kBase85}, {"palette", palette()}, {"photos", photos_.json()},
+                       {"pairs", pairs()},  {"sides", sides_},      {"directions", directions}};
     return "<script type=\"application/json\" id=\"gallery-data\">" + script_json(json) +
            "</script>\n" + blocks_;
   }

@@ -16,6 +16,7 @@ void check_channels(const std::string& wanted);
 // The markup of the data: a JSON <script id="gallery-data"> and two of text for each block of maps,
 // N its values and N-steps its steps (EncodedMaps::values_text, steps_text),
 //
+//   digits    those of base85
 //   palette   colours of -1 .. 1, evenly apart
 //   photos    {name, label, picture}; picture is a data: URI or empty
 //   pairs     {name, a, b}: two networks

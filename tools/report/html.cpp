@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 
@@ -50,6 +51,20 @@ std::string base64(std::span<const std::uint8_t> bytes) {
     for (std::size_t k = 0; k < 3; ++k) value = value << 8 | (k < count ? bytes[i + k] : 0U);
     for (std::size_t k = 0; k < 4; ++k)
       text += k <= count ? kDigits[value >> (18 - 6 * k) & 63] : '=';
+  }
+  return text;
+}
+
+std::string base85(std::span<const std::uint8_t> bytes) {
+  std::string text;
+  text.reserve((bytes.size() + 3) / 4 * 5);
+  for (std::size_t i = 0; i < bytes.size(); i += 4) {
+    const std::size_t count = std::min<std::size_t>(4, bytes.size() - i);
+    std::uint32_t value = 0;
+    for (std::size_t k = 0; k < 4; ++k) value = value << 8 | (k < count ? bytes[i + k] : 0U);
+    std::array<char, 5> digits{};
+    for (std::size_t k = 5; k-- > 0; value /= 85) digits[k] = kBase85[value % 85];
+    text.append(digits.data(), count + 1);
   }
   return text;
 }

@@ -16,6 +16,12 @@ using Json = nlohmann::ordered_json;
 std::string escaped(const std::string& text);
 
 std::string base64(std::span<const std::uint8_t> bytes);
+// Four bytes, the first the most significant, as five digits to the base 85, the last n bytes of 1
+// to 3, followed by zeros, as the first n + 1. The digits are kBase85, which no markup means
+// anything by.
+std::string base85(std::span<const std::uint8_t> bytes);
+inline constexpr const char* kBase85 =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%()*+,.:;=?@[]^_{|}~";
 
 // The JSON as it may stand in a <script> element, whatever its strings hold: & < > as \u00XX.
 std::string script_json(const Json& json);
