@@ -146,7 +146,7 @@ int main(int argc, char** argv) {
   line.option("--classes", options.step.classes, "of classifiers", in_range(1, 1e6));
   line.option("--lr", options.step.lr,
               "of training steps (default: 0.01 for classifiers, 1e-4 for Trans-Nets)", above(0));
-  line.app().get_option("--lr")->default_str("");
+  line.at("--lr").without_default();
   line.flag("--no-dropout", options.step.no_dropout, "dropout layers let everything pass");
   line.option("--weights", options.step.weights, "of --step: parameters (safetensors or PyTorch)");
   line.option("--inputs", options.step.inputs,

@@ -395,7 +395,7 @@ int main(int argc, char** argv) {
            "at\nwhich a run stopped; with more --generations a finished run goes on."});
   add_image_options(line, options.images,
                     "both sides in pixels (with --weights: as they were trained)");
-  line.app().get_option("--data")->required();
+  line.at("--data").required();
   line.option("--arch", options.arch, "architecture (with --weights: that of the file)",
               one_of(concord::network_names()));
   line.option("--generations", options.generations,

@@ -200,7 +200,7 @@ int main(int argc, char** argv) {
            "{epoch, arch, state_dict, best_acc1, optimizer}; without it is a bare state dict. "
            "Every "
            "program\nthat takes --weights takes PyTorch's files as they are."});
-  line.option("in", options.in, "file of weights")->required();
+  line.option("in", options.in, "file of weights").required();
   line.option("out", options.out,
               "file to write: NAME.safetensors, or NAME.pth (.pt .pth.tar .bin .ckpt)");
   line.flag("--inspect", options.inspect, "print what is in the file");

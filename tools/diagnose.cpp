@@ -250,15 +250,15 @@ int main(int argc, char** argv) {
            "in "
            "their variance; those that vary less than a hundredth\nof the mean come last."});
   line.option("--weights-strong", options.weights_strong, "the strong network's checkpoint")
-      ->required();
-  line.option("--weights-weak", options.weights_weak, "the weak network's checkpoint")->required();
+      .required();
+  line.option("--weights-weak", options.weights_weak, "the weak network's checkpoint").required();
   line.option("--layer", options.layer, "of both networks");
   line.option("--layer-strong", options.layer_strong, "of the strong network");
   line.option("--layer-weak", options.layer_weak, "of the weak network");
   add_image_options(line, options.images,
                     "both sides in pixels, for both (default: as the strong one was trained)");
-  line.app().get_option("--image-size")->default_str("");
-  line.app().get_option("--data")->required();
+  line.at("--image-size").without_default();
+  line.at("--data").required();
   add_consistency_options(line, options.consistency, "");
   line.option("--channels", options.channels, "of each list of channels that is printed",
               in_range(0, 1e6));
@@ -268,7 +268,7 @@ int main(int argc, char** argv) {
               "in the pictures: numbers or file names, comma-separated (default: three spread over "
               "the held-out images)");
   add_output_options(line, options.run, "folder for results and runs; must be new or empty");
-  line.app().get_option("--output-dir")->required();
+  line.at("--output-dir").required();
   add_resume_option(line, options.run);
   add_tensorboard_option(line, options.run);
   add_seed_option(line, options.run);

@@ -76,17 +76,17 @@ int main(int argc, char** argv) {
        .footnote = "Layers: any module name (features.24, layer3.0.conv1) or an alias: conv4_1 .. "
                    "conv5_3\n(vgg16_bn), conv4, conv5 (alexnet), FC6, FC7, layer3 (resnets, before "
                    "its last ReLU)."});
-  line.option("--weights", options.weights, "checkpoint of the network")->required();
-  line.option("--layer", options.layer, "where to take the features, see below")->required();
+  line.option("--weights", options.weights, "checkpoint of the network").required();
+  line.option("--layer", options.layer, "where to take the features, see below").required();
   add_image_options(line, options.images, "both sides in pixels (default: as trained)");
-  line.app().get_option("--image-size")->default_str("");
-  line.app().get_option("--data")->required();
+  line.at("--image-size").without_default();
+  line.at("--data").required();
   line.option("--split", options.split, "train, or val (val/ or test/)", one_of({"train", "val"}));
   add_store_dtype_option(line, options.store_dtype);
   line.option("--arch", options.arch, "architecture, where the file does not name it",
               one_of(concord::network_names()));
   add_output_options(line, options.run, "folder for the store; must be new or empty");
-  line.app().get_option("--output-dir")->required();
+  line.at("--output-dir").required();
   add_device_options(line, options.device);
   return run_program(line, argc, argv, [&] {
     apply(options.device);

@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
                   "Prints kind, size and mean of each channel (0 to 255), here of the picture as "
                   "resized.",
        .footnote = "Resizing is Pillow's, bilinear. The PNG holds the pixels themselves."});
-  line.option("files", options.files, "pictures")->required();
+  line.option("files", options.files, "pictures").required();
   line.option("--resize", options.resize, "WIDTHxHEIGHT to bring them to");
   line.option("--output", options.output, "PNG of the one picture, as decoded and resized");
   line.flag("--force", options.force, "replace that PNG where it exists");

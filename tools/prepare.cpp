@@ -90,14 +90,14 @@ void add_options(CommandLine& line, PrepareCommand& command) {
                           "OUT/b; weights: torchvision's of a network; synthetic: draw pictures",
                           listed(published_kinds())),
               one_of(all_kinds()))
-      ->required();
+      .required();
   line.option("arch", command.arch, fmt::format("weights: {}", listed(published_architectures())),
               one_of(published_architectures()));
   add_output_options(line, command.run,
                      "the new folder, with train/ and val/ (or test/); of weights, where the file "
                      "is put");
-  line.app().get_option("--output-dir")->required();
-  line.app().get_option("--force")->description("replace a folder that this program wrote before");
+  line.at("--output-dir").required();
+  line.at("--force").described("replace a folder that this program wrote before");
   line.option("--threads", command.threads, "threads; 0 = one per core", in_range(0, 1024));
   line.option("--quality", command.quality, "of the JPEG files", in_range(1, 100));
   add_source_options(line, command);

@@ -373,7 +373,7 @@ void add_network_options(CommandLine& line, Options& options) {
   add_network_pair_options(line, options.networks);
   line.option("--transnet-weights", options.transnet_weights,
               "Trans-Net from A's features to B's, a checkpoint of concord-transnet")
-      ->required();
+      .required();
   line.option("--orders", options.orders,
               "subsets of the Trans-Net's orders, each a run of its own: 0,01,02; of more than ten "
               "orders 0+1+12, +12 (default: 0, 01, .. up to all)");
@@ -421,8 +421,8 @@ int main(int argc, char** argv) {
            "the\ntable again, and with more --orders adds them."});
   add_network_options(line, options);
   add_image_options(line, options.images, "both sides in pixels (default: as A was trained)");
-  line.app().get_option("--image-size")->default_str("");
-  line.app().get_option("--data")->required();
+  line.at("--image-size").without_default();
+  line.at("--data").required();
   line.option("--classes-of", options.classes_of,
               "only the images of one group of the data's classes: birds or dogs of mix320");
   add_half_option(line, options.half);

@@ -149,19 +149,18 @@ int main(int argc, char** argv) {
            "everything in one page). A "
            "folder of the same plan goes on without a flag. The "
            "plan's format is in\ndocs/reproduce.md."});
-  line.option("plan", options.plan, "the plan, a JSON file")->required();
+  line.option("plan", options.plan, "the plan, a JSON file").required();
   // One word each: the plan may stand behind them, and a value may hold commas.
   line.option("--set", options.set,
               "NAME=VALUE: another value of a variable of the plan; repeat it for several")
-      ->delimiter('\0')
-      ->allow_extra_args(false);
+      .one_word()
+      .keeping_commas();
   line.option("--repetitions", options.repetitions,
               "the first so many of the plan's repetitions (default: all)", in_range(1, 1e6));
-  line.app().get_option("--repetitions")->default_str("");
+  line.at("--repetitions").without_default();
   line.option("--only", options.only, "these steps and what they need, by name, apart by commas")
-      ->allow_extra_args(false);
-  line.option("--again", options.again, "these steps are run though they are done")
-      ->allow_extra_args(false);
+      .one_word();
+  line.option("--again", options.again, "these steps are run though they are done").one_word();
   line.flag("--keep-going", options.keep_going,
             "after a failure, run the steps that do not need the failed one");
   line.flag("--dry-run", options.dry_run,

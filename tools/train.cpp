@@ -224,7 +224,7 @@ int main(int argc, char** argv) {
                    "\nNAME_ft is NAME fine-tuned from --weights (--finetune)."});
   add_image_options(line, options.images,
                     "both sides in pixels (with --weights: as they were trained)");
-  line.app().get_option("--data")->required();
+  line.at("--data").required();
   line.option("--arch", options.arch, "architecture, see below (with --weights: that of the file)",
               one_of(architecture_names()));
   line.option("--weights", options.weights, "checkpoint to start from or to evaluate");

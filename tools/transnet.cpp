@@ -200,7 +200,7 @@ int main(int argc, char** argv) {
   add_feature_memory_options(line, options.memory);
   add_image_options(line, options.images,
                     "with --data: both sides in pixels (default: as trained)");
-  line.app().get_option("--image-size")->default_str("");
+  line.at("--image-size").without_default();
   add_trans_net_options(line, options.net);
   add_penalty_options(line, options.penalty);
   add_optimizer_options(line, options.optimizer);
@@ -211,7 +211,7 @@ int main(int argc, char** argv) {
       "and epochs are taken over");
   line.flag("--evaluate", options.evaluate, "write orders.safetensors with --weights");
   add_output_options(line, options.run, "folder for checkpoints and logs; must be new or empty");
-  line.app().get_option("--output-dir")->required();
+  line.at("--output-dir").required();
   add_resume_option(line, options.run);
   add_tensorboard_option(line, options.run);
   add_seed_option(line, options.run);

@@ -197,7 +197,7 @@ int main(int argc, char** argv) {
   add_network_pair_options(line, options.networks);
   add_image_options(line, options.images,
                     "with --data: both sides in pixels (default: as trained)");
-  line.app().get_option("--image-size")->default_str("");
+  line.at("--image-size").without_default();
   line.option("--split", options.split, "of --data: train, or val (val/ or test/)",
               one_of({"train", "val"}));
   line.option("--orders-file", options.orders_file,

@@ -242,7 +242,7 @@ int main(int argc, char** argv) {
   line.option("--variance", options.variance, "variance.json of concord-variance, for the page");
   line.option("--title", options.title, "of the picture and the page");
   add_output_options(line, options.run, "folder for index.html and panel.png; new or empty");
-  line.app().get_option("--output-dir")->required();
+  line.at("--output-dir").required();
   add_norm_options(line, options.net);
   add_device_options(line, options.device);
   return run_program(line, argc, argv, [&] {

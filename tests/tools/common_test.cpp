@@ -314,9 +314,7 @@ TEST(SavedConfiguration, NamesWhatIsDamaged) {
 }
 
 TEST(Options, RangesRefuseWhatIsNoNumber) {
-  const auto message = [](const CLI::Validator& validator, std::string text) {
-    return validator(text);
-  };
+  const auto message = [](const OptionCheck& check, const char* text) { return check(text); };
   for (const char* text : {"0", "1", "0.5", "1e-3"})
     EXPECT_EQ(message(in_range(0, 1), text), "") << text;
   for (const char* text : {"nan", "inf", "-0.1", "1.1", "", "1x", "x"})

@@ -15,10 +15,8 @@ double KdWeight::of_generation(std::int64_t g, std::int64_t n) const {
 
 std::optional<KdWeight> kd_weight(const std::string& text) {
   const auto number = [](const std::string& word) {
-    double value = 0;
-    return CLI::detail::lexical_cast(word, value) && std::isfinite(value) && value >= 0
-               ? std::optional(value)
-               : std::nullopt;
+    const double value = number_of(word);
+    return std::isfinite(value) && value >= 0 ? std::optional(value) : std::nullopt;
   };
   const std::size_t colon = text.find(':');
   const auto start = number(text.substr(0, colon));
@@ -27,15 +25,13 @@ std::optional<KdWeight> kd_weight(const std::string& text) {
   return KdWeight{.start = *start, .end = *end};
 }
 
-CLI::Validator kd_weight_text() {
-  return CLI::Validator(
-      [](std::string& text) -> std::string {
-        return kd_weight(text) ? ""
-                               : text +
-                                     " is neither START nor START:END, numbers that are not "
-                                     "negative, and above 0 where they differ";
-      },
-      "", "lambda");
+OptionCheck kd_weight_text() {
+  return [](const std::string& text) -> std::string {
+    if (kd_weight(text)) return "";
+    return text +
+           " is neither START nor START:END, numbers that are not negative, and above 0 where they "
+           "differ";
+  };
 }
 
 }  // namespace concord::tool

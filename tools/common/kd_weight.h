@@ -27,6 +27,6 @@ struct KdWeight {
 // neither begins nor ends there.
 std::optional<KdWeight> kd_weight(const std::string& text);
 // Accepts such texts.
-CLI::Validator kd_weight_text();
+OptionCheck kd_weight_text();
 
 }  // namespace concord::tool

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "data/files.h"
@@ -20,29 +21,25 @@ constexpr double kMost = 1e9;  // of counts: far above sense, far below overflow
 
 }  // namespace
 
-CLI::Validator device_word() {
-  return CLI::Validator(
-      [](std::string& text) -> std::string {
-        const bool indexed =
-            text.starts_with("cuda:") && text.size() > 5 && text.size() < 9 &&
-            std::all_of(text.begin() + 5, text.end(), [](char c) { return c >= '0' && c <= '9'; });
-        if (text == "auto" || text == "cpu" || text == "cuda" || indexed) return "";
-        return text + " is none of: auto, cpu, cuda, cuda:N";
-      },
-      "", "device");
+OptionCheck device_word() {
+  return [](const std::string& text) -> std::string {
+    const bool indexed =
+        text.starts_with("cuda:") && text.size() > 5 && text.size() < 9 &&
+        std::all_of(text.begin() + 5, text.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (text == "auto" || text == "cpu" || text == "cuda" || indexed) return "";
+    return text + " is none of: auto, cpu, cuda, cuda:N";
+  };
 }
 
-CLI::Validator learning_rate_schedule() {
-  return CLI::Validator(
-      [](std::string& text) -> std::string {
-        try {
-          LearningRateSchedule(text, 1, 2);
-          return "";
-        } catch (const Error& error) {
-          return error.what();
-        }
-      },
-      "", "schedule");
+OptionCheck learning_rate_schedule() {
+  return [](const std::string& text) -> std::string {
+    try {
+      LearningRateSchedule(text, 1, 2);
+      return "";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
 }
 
 void add_device_options(CommandLine& line, DeviceOptions& options) {
@@ -160,7 +157,7 @@ void add_output_options(CommandLine& line, RunOptions& options, const std::strin
 
 void add_quiet_option(CommandLine& line, RunOptions& options) {
   line.flag("--quiet", options.quiet, "no progress and no notes, only results and warnings");
-  line.app().parse_complete_callback([&options] { set_quiet(options.quiet); });
+  line.when_parsed([&options] { set_quiet(options.quiet); });
 }
 
 void add_seed_option(CommandLine& line, RunOptions& options) {

@@ -36,7 +36,7 @@ void add_settings(nlohmann::ordered_json& settings, const DeviceOptions& options
 // option that only cuDNN heeds.
 Device apply(DeviceOptions& options);
 // Accepts auto, cpu, cuda and cuda:N.
-CLI::Validator device_word();
+OptionCheck device_word();
 // The device that cpu, cuda or cuda:N stands for, readied. Throws naming `flag` and the word where
 // this build or machine lacks it. A process uses one GPU.
 Device ready_device(const std::string& flag, const std::string& word);
@@ -93,7 +93,7 @@ struct OptimizerOptions {
 };
 void add_optimizer_options(CommandLine& line, OptimizerOptions& options);
 // Accepts what LearningRateSchedule does.
-CLI::Validator learning_rate_schedule();
+OptionCheck learning_rate_schedule();
 // The options of these groups that only training heeds.
 inline const std::vector<std::string> kTrainingOnly = {
     "--epochs",       "--optimizer", "--lr",   "--lr-schedule", "--momentum",

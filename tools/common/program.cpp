@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <csignal>
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "engine/text.h"
@@ -27,6 +29,157 @@ std::string bare(const std::string& flag) {
 // A number as it is written for people: 1, 0.5, 1e-06.
 std::string plain_number(double value) { return fmt::format("{:g}", value); }
 
+// A result that never reached its reader is a failure: a full disk behind "> table.txt".
+void flush_output() {
+  const bool good = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  const int cause = errno;
+  check(good, "standard output could not be written: {}", std::strerror(cause));
+}
+
+}  // namespace
+
+CommandOption& CommandOption::required() {
+  option_->required();
+  return *this;
+}
+
+CommandOption& CommandOption::check(const OptionCheck& check) {
+  option_->check(CLI::Validator([check](std::string& text) { return check(text); }, ""));
+  return *this;
+}
+
+CommandOption& CommandOption::described(const std::string& help) {
+  option_->description(help);
+  return *this;
+}
+
+CommandOption& CommandOption::without_default() {
+  option_->default_str("");
+  return *this;
+}
+
+CommandOption& CommandOption::one_word() {
+  option_->allow_extra_args(false);
+  return *this;
+}
+
+CommandOption& CommandOption::keeping_commas() {
+  option_->delimiter('\0');
+  return *this;
+}
+
+struct CommandLine::Implementation {
+  explicit Implementation(ProgramText said) : text(std::move(said)), app(text.summary) {}
+
+  ProgramText text;
+  CLI::App app;
+  std::string command;
+  std::vector<std::pair<std::string, std::function<nlohmann::ordered_json()>>> values;
+};
+
+CommandLine::CommandLine(ProgramText text)
+    : it_(std::make_unique<Implementation>(std::move(text))) {
+  CLI::App& app = it_->app;
+  const ProgramText& said = it_->text;
+  app.name(said.name);
+  app.set_version_flag("--version", said.name + " " CONCORD_VERSION, "print the version");
+  app.get_formatter()->column_width(34);
+  app.get_formatter()->label("TEXT:{", "{");
+  std::string footer;
+  if (!said.footnote.empty()) footer += said.footnote + "\n\n";
+  if (!said.example.empty()) footer += "Example:\n" + said.example + "\n\n";
+  footer +=
+      "Exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 130 interrupted\n"
+      "(the first Ctrl-C stops at the next good place, the second at once).";
+  app.footer(footer);
+}
+
+CommandLine::~CommandLine() = default;
+
+template <class T>
+CommandOption CommandLine::option(const std::string& flag, T& value, const std::string& help) {
+  constexpr bool kList = requires { typename T::value_type; }
+  &&!std::is_same_v<T, std::string>;
+  CLI::Option* option = it_->app.add_option(flag, value, help);
+  if constexpr (kList) option->delimiter(',');
+  bool blank = false;
+  if constexpr (requires { value.empty(); }) blank = value.empty();
+  if (!blank) option->capture_default_str();
+  it_->values.emplace_back(bare(flag), [&value] { return nlohmann::ordered_json(value); });
+  CommandOption result(option);
+  // CLI11 reads "-1" as the largest number there is.
+  if constexpr (std::is_unsigned_v<T>)
+    result.check([](const std::string& text) {
+      return text.starts_with('-') ? text + " is negative" : std::string();
+    });
+  return result;
+}
+
+template CommandOption CommandLine::option(const std::string&, int&, const std::string&);
+template CommandOption CommandLine::option(const std::string&, std::int64_t&, const std::string&);
+template CommandOption CommandLine::option(const std::string&, std::uint64_t&, const std::string&);
+template CommandOption CommandLine::option(const std::string&, double&, const std::string&);
+template CommandOption CommandLine::option(const std::string&, std::string&, const std::string&);
+template CommandOption CommandLine::option(const std::string&, std::vector<std::int64_t>&,
+                                           const std::string&);
+template CommandOption CommandLine::option(const std::string&, std::vector<double>&,
+                                           const std::string&);
+template CommandOption CommandLine::option(const std::string&, std::vector<std::string>&,
+                                           const std::string&);
+
+CommandOption CommandLine::flag(const std::string& name, bool& value, const std::string& help) {
+  CLI::Option* option = it_->app.add_flag(name, value, help);
+  it_->values.emplace_back(bare(name), [&value] { return nlohmann::ordered_json(value); });
+  return CommandOption(option);
+}
+
+CommandOption CommandLine::at(const std::string& flag) {
+  return CommandOption(it_->app.get_option(flag));
+}
+
+void CommandLine::when_parsed(std::function<void()> action) {
+  it_->app.parse_complete_callback(std::move(action));
+}
+
+void CommandLine::parse(int argc, char** argv) {
+  it_->command = it_->text.name;
+  for (int i = 1; i < argc; ++i) it_->command += " " + quoted(argv[i]);
+  it_->app.parse(argc, argv);
+}
+
+std::string CommandLine::help() const { return it_->app.help(); }
+
+bool CommandLine::given(const std::string& flag) const {
+  return it_->app.get_option(flag)->count() > 0;
+}
+
+void CommandLine::refuse(const std::vector<std::string>& flags, const std::string& why) const {
+  for (const std::string& flag : flags) check_usage(!given(flag), "{} {}", flag, why);
+}
+
+nlohmann::ordered_json CommandLine::values() const {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : it_->values) json[name] = value();
+  return json;
+}
+
+std::string CommandLine::unknown_option() const {
+  const std::vector<std::string> words = it_->app.remaining();
+  if (words.empty()) return "";
+  std::vector<std::string> known;
+  for (const CLI::Option* option : std::as_const(it_->app).get_options())
+    if (!option->get_lnames().empty()) known.push_back("--" + option->get_lnames().front());
+  for (const std::string& word : words)
+    if (word.starts_with("-"))
+      return fmt::format("{} is no option of {}; near it are {}", word, text().name,
+                         nearest_names(word, known));
+  return fmt::format("{} is too much on the command line", words.front());
+}
+
+const std::string& CommandLine::command() const { return it_->command; }
+
+const ProgramText& CommandLine::text() const { return it_->text; }
+
 double number_of(const std::string& text) {
   std::size_t used = 0;
   double value = std::nan("");
@@ -38,97 +191,32 @@ double number_of(const std::string& text) {
   return used == text.size() ? value : std::nan("");
 }
 
-// A result that never reached its reader is a failure: a full disk behind "> table.txt".
-void flush_output() {
-  const bool good = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-  const int cause = errno;
-  check(good, "standard output could not be written: {}", std::strerror(cause));
-}
-
-}  // namespace
-
-CommandLine::CommandLine(ProgramText text) : text_(std::move(text)), app_(text_.summary) {
-  app_.name(text_.name);
-  app_.set_version_flag("--version", text_.name + " " CONCORD_VERSION, "print the version");
-  app_.get_formatter()->column_width(34);
-  app_.get_formatter()->label("TEXT:{", "{");
-  std::string footer;
-  if (!text_.footnote.empty()) footer += text_.footnote + "\n\n";
-  if (!text_.example.empty()) footer += "Example:\n" + text_.example + "\n\n";
-  footer +=
-      "Exit codes: 0 done, 1 failed (the message says why), 2 wrong usage, 130 interrupted\n"
-      "(the first Ctrl-C stops at the next good place, the second at once).";
-  app_.footer(footer);
-}
-
-CLI::Option* CommandLine::flag(const std::string& name, bool& value, const std::string& help) {
-  CLI::Option* option = app_.add_flag(name, value, help);
-  remember(name, [&value] { return nlohmann::ordered_json(value); });
-  return option;
-}
-
-void CommandLine::remember(const std::string& flag, std::function<nlohmann::ordered_json()> value) {
-  values_.emplace_back(bare(flag), std::move(value));
-}
-
-void CommandLine::parse(int argc, char** argv) {
-  command_ = text_.name;
-  for (int i = 1; i < argc; ++i) command_ += " " + quoted(argv[i]);
-  app_.parse(argc, argv);
-}
-
-void CommandLine::refuse(const std::vector<std::string>& flags, const std::string& why) const {
-  for (const std::string& flag : flags) check_usage(!given(flag), "{} {}", flag, why);
-}
-
-nlohmann::ordered_json CommandLine::values() const {
-  nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : values_) json[name] = value();
-  return json;
-}
-
-// CLI11 reads "-1" as the largest number there is.
-CLI::Validator CommandLine::not_negative() {
-  return CLI::Validator(
-      [](std::string& text) {
-        return text.starts_with('-') ? text + " is negative" : std::string();
-      },
-      "", "not negative");
-}
-
-CLI::Validator in_range(double low, double high) {
+OptionCheck in_range(double low, double high) {
   const std::string range = fmt::format("{} to {}", plain_number(low), plain_number(high));
-  return CLI::Validator(
-      [=](std::string& text) {
-        const double value = number_of(text);
-        return value >= low && value <= high
-                   ? std::string()
-                   : fmt::format("{} is not a number from {}", text, range);
-      },
-      "", "range");
+  return [=](const std::string& text) {
+    const double value = number_of(text);
+    return value >= low && value <= high ? std::string()
+                                         : fmt::format("{} is not a number from {}", text, range);
+  };
 }
 
-CLI::Validator above(double low) {
-  return CLI::Validator(
-      [=](std::string& text) {
-        const double value = number_of(text);
-        return value > low && std::isfinite(value)
-                   ? std::string()
-                   : fmt::format("{} is not a finite number above {}", text, plain_number(low));
-      },
-      "", "above");
+OptionCheck above(double low) {
+  return [=](const std::string& text) {
+    const double value = number_of(text);
+    return value > low && std::isfinite(value)
+               ? std::string()
+               : fmt::format("{} is not a finite number above {}", text, plain_number(low));
+  };
 }
 
-CLI::Validator one_of(std::vector<std::string> words) {
+OptionCheck one_of(std::vector<std::string> words) {
   std::string list;
   for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
-  return CLI::Validator(
-      [=](std::string& text) {
-        return std::find(words.begin(), words.end(), text) != words.end()
-                   ? std::string()
-                   : fmt::format("{} is none of: {}", text, list);
-      },
-      "", "word");
+  return [=](const std::string& text) {
+    return std::find(words.begin(), words.end(), text) != words.end()
+               ? std::string()
+               : fmt::format("{} is none of: {}", text, list);
+  };
 }
 
 namespace {
@@ -142,22 +230,6 @@ void shorten_thread_spinning(char** argv) {
   if (setenv("GOMP_SPINCOUNT", "20000", 0) != 0) return;
   execv("/proc/self/exe", argv);
   // Only reached when that failed (no /proc): go on as we are.
-}
-
-}  // namespace
-
-namespace {
-
-// "--epoch is no option of concord-train; near it are --epochs"
-std::string unknown_option(const CommandLine& line) {
-  std::vector<std::string> known;
-  for (const CLI::Option* option : line.app().get_options())
-    if (!option->get_lnames().empty()) known.push_back("--" + option->get_lnames().front());
-  for (const std::string& word : line.app().remaining())
-    if (word.starts_with("-"))
-      return fmt::format("{} is no option of {}; near it are {}", word, line.text().name,
-                         nearest_names(word, known));
-  return fmt::format("{} is too much on the command line", line.app().remaining().front());
 }
 
 int wrong_usage(const CommandLine& line, const std::string& message) {
@@ -178,14 +250,15 @@ int run_program(CommandLine& line, int argc, char** argv, const std::function<vo
     flush_output();
     return kDone;
   } catch (const CLI::CallForHelp&) {
-    std::fputs(line.app().help().c_str(), stdout);
+    std::fputs(line.help().c_str(), stdout);
     return kDone;
   } catch (const CLI::CallForVersion&) {
     std::fputs((line.text().name + " " CONCORD_VERSION "\n").c_str(), stdout);
     return kDone;
   } catch (const CLI::ParseError& error) {
     // A misspelt option is the likelier cause of one that is missing.
-    return wrong_usage(line, line.app().remaining().empty() ? error.what() : unknown_option(line));
+    const std::string unknown = line.unknown_option();
+    return wrong_usage(line, unknown.empty() ? error.what() : unknown);
   } catch (const UsageError& error) {
     return wrong_usage(line, error.what());
   } catch (const Interrupted& stop) {

@@ -9,14 +9,18 @@
 //     return run_program(line, argc, argv, [&] { train(options, line); });
 //   }
 
-#include <CLI/CLI.hpp>
 #include <functional>
-#include <nlohmann/json.hpp>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kernels/error.h"
+
+namespace CLI {
+class Option;
+}
 
 namespace concord::tool {
 
@@ -46,74 +50,86 @@ struct ProgramText {
   std::string footnote;  // further text of --help, may be empty
 };
 
+// What is wrong with a value of the command line, "2 is not a number from 0 to 1"; empty when
+// nothing is.
+using OptionCheck = std::function<std::string(const std::string&)>;
+
+// An option of a CommandLine, for what is not said of every one.
+class CommandOption {
+ public:
+  explicit CommandOption(CLI::Option* option) : option_(option) {}
+
+  CommandOption& required();
+  CommandOption& check(const OptionCheck& check);
+  CommandOption& described(const std::string& help);
+  // The help does not show the variable's value.
+  CommandOption& without_default();
+  // Of a list: no further value without the option's name before it.
+  CommandOption& one_word();
+  // Of a list: a value may hold commas.
+  CommandOption& keeping_commas();
+
+ private:
+  CLI::Option* option_;
+};
+
 // The options of a program, each bound to a variable that holds its default. Keeps the variables,
 // so that config.json states every option as resolved.
 class CommandLine {
  public:
   explicit CommandLine(ProgramText text);
+  ~CommandLine();
 
-  // T is a number, std::string, or std::vector of these (comma-separated or repeated). `flag` is
-  // "--name", or "name" for a positional argument. The help shows the variable's present value.
+  // T is int, std::int64_t, std::uint64_t, double or std::string, or std::vector of std::int64_t,
+  // double or std::string (comma-separated or repeated). `flag` is "--name", or "name" for a
+  // positional argument. The help shows the variable's present value.
   template <class T>
-  CLI::Option* option(const std::string& flag, T& value, const std::string& help) {
-    CLI::Option* option = app_.add_option(flag, value, help);
-    if constexpr (requires { typename T::value_type; } && !std::is_same_v<T, std::string>)
-      option->delimiter(',');
-    if (!is_blank(value)) option->capture_default_str();
-    if constexpr (std::is_unsigned_v<T>) option->check(not_negative());
-    remember(flag, [&value] { return nlohmann::ordered_json(value); });
-    return option;
-  }
-  template <class T, class... Validators>
-  requires(sizeof...(Validators) > 0) CLI::Option* option(const std::string& flag, T& value,
-                                                          const std::string& help,
-                                                          Validators... validators) {
-    CLI::Option* result = option(flag, value, help);
-    (result->check(validators), ...);
+  CommandOption option(const std::string& flag, T& value, const std::string& help);
+  template <class T, class... Checks>
+  requires(sizeof...(Checks) > 0) CommandOption
+      option(const std::string& flag, T& value, const std::string& help, const Checks&... checks) {
+    CommandOption result = option(flag, value, help);
+    (result.check(checks), ...);
     return result;
   }
   // Without an argument: `value` becomes true.
-  CLI::Option* flag(const std::string& name, bool& value, const std::string& help);
+  CommandOption flag(const std::string& name, bool& value, const std::string& help);
+  // One that was added before.
+  CommandOption at(const std::string& flag);
+  // What is done when the command line was understood, before anything else.
+  void when_parsed(std::function<void()> action);
 
-  // Throws CLI::ParseError.
+  // What run_program does first; it turns what is thrown into an exit code.
   void parse(int argc, char** argv);
+  std::string help() const;
 
   // Whether the option stood on the command line.
-  bool given(const std::string& flag) const { return app_.get_option(flag)->count() > 0; }
+  bool given(const std::string& flag) const;
   // Throws UsageError when one of these options, which have no effect with (or without) what `why`
   // says, stood on the command line: "--half does not apply to --evaluate".
   void refuse(const std::vector<std::string>& flags, const std::string& why) const;
   // Every option with its variable's present value, by name without dashes, in order.
   nlohmann::ordered_json values() const;
+  // "--epoch is no option of concord-train; near it are --epochs"; empty where every word was one.
+  std::string unknown_option() const;
   // The command as given, quoted for a shell.
-  const std::string& command() const { return command_; }
-  const ProgramText& text() const { return text_; }
-  CLI::App& app() { return app_; }
-  const CLI::App& app() const { return app_; }
+  const std::string& command() const;
+  const ProgramText& text() const;
 
  private:
-  static CLI::Validator not_negative();
-  template <class T>
-  static bool is_blank(const T& value) {
-    if constexpr (requires { value.empty(); })
-      return value.empty();
-    else
-      return false;
-  }
-  void remember(const std::string& flag, std::function<nlohmann::ordered_json()> value);
-
-  ProgramText text_;
-  CLI::App app_;
-  std::string command_;
-  std::vector<std::pair<std::string, std::function<nlohmann::ordered_json()>>> values_;
+  struct Implementation;  // of CLI11, whose header takes longer to compile than most programs
+  std::unique_ptr<Implementation> it_;
 };
 
+// The number that the whole text is; NaN where it is none.
+double number_of(const std::string& text);
+
 // Accepts numbers in [low, high]; NaN is outside every range.
-CLI::Validator in_range(double low, double high);
+OptionCheck in_range(double low, double high);
 // Accepts finite numbers above `low`.
-CLI::Validator above(double low);
+OptionCheck above(double low);
 // Accepts one of the words.
-CLI::Validator one_of(std::vector<std::string> words);
+OptionCheck one_of(std::vector<std::string> words);
 
 // Parses, runs `body`, and turns what happens into an exit code. Exceptions become "error: ..." on
 // stderr. Signals are set up as interrupt.h says; writing past a file-size limit is an error like a
