@@ -1,15 +1,13 @@
 #include "engine/pickle.h"
 
-#include <algorithm>
-#include <array>
 #include <bit>
 #include <charconv>
 #include <cstring>
 #include <limits>
-#include <optional>
 #include <unordered_map>
 #include <utility>
 
+#include "engine/pickle_globals.h"
 #include "engine/text.h"
 #include "kernels/error.h"
 
@@ -17,100 +15,8 @@ namespace concord {
 namespace {
 
 using Kind = PickleValue::Kind;
+using Use = GlobalUse;
 using Index = Pickle::Index;
-
-// What may be done with a global.
-enum class Use : std::uint8_t {
-  kName,  // stands for itself; no call
-  kDict,  // called: a dict
-  kSize,  // called: the tuple it is given
-  kCall,  // called: kept as a call
-};
-
-struct Global {
-  std::string_view name;
-  Use use;
-};
-
-constexpr Global kGlobals[] = {
-    {"collections.OrderedDict", Use::kDict},
-    {"collections.Counter", Use::kDict},
-    {"torch.Size", Use::kSize},
-    {"torch._utils._rebuild_tensor", Use::kCall},
-    {"torch._utils._rebuild_tensor_v2", Use::kCall},
-    {"torch._utils._rebuild_tensor_v3", Use::kCall},
-    {"torch._utils._rebuild_parameter", Use::kCall},
-    {"torch._utils._rebuild_parameter_with_state", Use::kCall},
-    {"torch.device", Use::kCall},
-    {"argparse.Namespace", Use::kCall},
-    {"_codecs.encode", Use::kCall},
-    {"numpy.dtype", Use::kCall},
-    {"numpy.core.multiarray.scalar", Use::kCall},
-    {"numpy._core.multiarray.scalar", Use::kCall},
-    {"builtins.set", Use::kCall},
-    {"builtins.frozenset", Use::kCall},
-    {"builtins.bytearray", Use::kCall},
-    {"builtins.complex", Use::kCall},
-    {"__builtin__.set", Use::kCall},
-    {"__builtin__.frozenset", Use::kCall},
-    {"__builtin__.bytearray", Use::kCall},
-    {"__builtin__.complex", Use::kCall},
-};
-
-// Names in torch that stand for themselves.
-constexpr std::string_view kTorchNames[] = {"FloatStorage",
-                                            "DoubleStorage",
-                                            "HalfStorage",
-                                            "BFloat16Storage",
-                                            "LongStorage",
-                                            "IntStorage",
-                                            "ShortStorage",
-                                            "CharStorage",
-                                            "ByteStorage",
-                                            "BoolStorage",
-                                            "ComplexFloatStorage",
-                                            "ComplexDoubleStorage",
-                                            "float32",
-                                            "float64",
-                                            "float16",
-                                            "bfloat16",
-                                            "int64",
-                                            "int32",
-                                            "int16",
-                                            "int8",
-                                            "uint8",
-                                            "uint16",
-                                            "uint32",
-                                            "uint64",
-                                            "bool",
-                                            "complex64",
-                                            "complex128",
-                                            "float",
-                                            "double",
-                                            "half",
-                                            "long",
-                                            "int",
-                                            "short",
-                                            "float8_e4m3fn",
-                                            "float8_e5m2",
-                                            "UntypedStorage",
-                                            "TypedStorage",
-                                            "storage.TypedStorage",
-                                            "storage.UntypedStorage"};
-
-std::optional<Use> use_of(std::string_view name) {
-  for (const Global& global : kGlobals)
-    if (global.name == name) return global.use;
-  constexpr std::string_view kTorch = "torch.";
-  if (!name.starts_with(kTorch)) return std::nullopt;
-  name.remove_prefix(kTorch.size());
-  // Files of before PyTorch 0.4 name the storages of a GPU.
-  constexpr std::string_view kCuda = "cuda.";
-  if (name.starts_with(kCuda) && name.ends_with("Storage")) name.remove_prefix(kCuda.size());
-  if (std::find(std::begin(kTorchNames), std::end(kTorchNames), name) != std::end(kTorchNames))
-    return Use::kName;
-  return std::nullopt;
-}
 
 // What a hostile name may put into a message: printable, and short.
 std::string shown(std::string_view text) {
@@ -311,7 +217,7 @@ class Machine {
   // --- globals and what would be called ---
   void push_global(std::string_view module, std::string_view name) {
     const std::string full = std::string(module) + "." + std::string(name);
-    require(use_of(full).has_value(),
+    require(use_of_global(full).has_value(),
             "it asks for the Python object {}, which is not read because it could run code; save "
             "plain values and tensors only, such as a network's state_dict()",
             shown(full));
@@ -321,7 +227,7 @@ class Machine {
   void push_call(Index callee, const std::vector<Index>& arguments) {
     const PickleValue& global = container(callee, Kind::kGlobal);
     const std::string name = global.text;
-    switch (use_of(name).value_or(Use::kName)) {
+    switch (use_of_global(name).value_or(Use::kName)) {
       case Use::kName:
         refuse("it calls {}, which is not done because it could run code", shown(name));
       case Use::kSize:
