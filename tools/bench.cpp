@@ -68,13 +68,13 @@ std::vector<bench::Case> chosen_cases(const Options& options, const std::vector<
 
 void list_cases(const Options& options, const std::vector<bench::Case>& cases) {
   if (options.format == "table") {
-    for (const bench::Case& one : cases) std::puts(one.name.c_str());
+    for (const bench::Case& one : cases) write_result(one.name + "\n");
     return;
   }
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   for (const bench::Case& one : cases)
     json.push_back({{"name", one.name}, {"used_by", one.used_by}});
-  std::puts(json.dump(2).c_str());
+  write_result(json.dump(2) + "\n");
 }
 
 void run(Options& options, const CommandLine& line) {
@@ -105,9 +105,10 @@ void run(Options& options, const CommandLine& line) {
     const bench::Ceilings ceilings = bench::measure_ceilings(device);
     const std::vector<bench::Result> results = bench::measure(own, options.measure);
     if (options.format == "table")
-      std::fputs(bench::table_of(device, ceilings, results).c_str(), stdout);
+      write_result(bench::table_of(device, ceilings, results));
     else
-      std::puts(bench::json_of(device, ceilings, results, options.device.threads).dump(2).c_str());
+      write_result(bench::json_of(device, ceilings, results, options.device.threads).dump(2) +
+                   "\n");
   }
 }
 

@@ -116,7 +116,7 @@ class BornAgain {
     }
     check_usage(!options_.arch.empty(), "--arch is required");
     options_.run.inputs = {options_.weights};
-    folder_ = read_images(options_.images.data, write_warning);
+    folder_ = images_of_data(options_.images.data);
     check_class_names(folder_.train);
     if (!options_.weights.empty()) check_classes_of_given();
     if (!options_.layer.empty()) check_layer();

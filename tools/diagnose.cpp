@@ -101,7 +101,7 @@ class Diagnosis {
         options.images.image_size = size;
     options.consistency.batch_size = options.images.batch_size;
     options.run.inputs = {options.weights_strong, options.weights_weak};
-    return {read_images(options.images.data, write_warning), options.images};
+    return {images_of_data(options.images.data), options.images};
   }
   static int saved_size(const std::string& weights) {
     return saved_configuration(weights).value("image_size", 0);
@@ -206,9 +206,9 @@ class Diagnosis {
     unreliable.warn_where_untrained();
     blind.warn_where_untrained();
     if (options_.channels == 0) return;
-    fmt::print("\nThe weak network's least reliable channels\n");
+    write_result("\nThe weak network's least reliable channels\n");
     unreliable.print_channels(options_.channels);
-    fmt::print("\nThe strong network's channels that the weak one knows least of\n");
+    write_result("\nThe strong network's channels that the weak one knows least of\n");
     blind.print_channels(options_.channels);
   }
 

@@ -57,7 +57,7 @@ SavedNetwork load(const std::string& weights, const std::string& arch, Device de
 
 // The images, as --half and --classes-of restrict them.
 ImageFolder read_folder(const Options& options) {
-  ImageFolder folder = read_images(options.images.data, write_warning);
+  ImageFolder folder = images_of_data(options.images.data);
   check(folder.validation.has_value(),
         "{}: has no val/ or test/ folder, whose images say what refining does; cut one off with "
         "concord-prepare split",

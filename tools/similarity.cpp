@@ -50,13 +50,19 @@ Results measure_all(const std::vector<FeatureRows>& a, const std::vector<Feature
     if (matrix.empty()) matrix.assign(a.size(), std::vector<Outcome>(b.size()));
     return matrix[i][j];
   };
-  Progress progress(
-      "comparing",
-      static_cast<std::int64_t>(square ? a.size() * (a.size() + 1) / 2 : a.size() * b.size()),
-      "pairs");
+  const std::size_t pairs = square ? a.size() * (a.size() + 1) / 2 : a.size() * b.size();
+  Progress progress("comparing", static_cast<std::int64_t>(pairs) * meter.steps(), "steps");
+  std::size_t pair = 0;
   std::int64_t done = 0;
+  meter.set_watch([&](const std::string& what) {
+    stop_if_interrupted();
+    progress.rename(pairs > 1 ? fmt::format("pair {}/{}: {}", pair, pairs, what) : what);
+    if (done > 0) progress.update(done);
+    ++done;
+  });
   for (std::size_t i = 0; i < a.size(); ++i) {
     for (std::size_t j = square ? i : 0; j < b.size(); ++j) {
+      ++pair;
       const Outcomes outcomes = meter.measure(a[i], b[j]);
       for (const auto& [name, outcome] : outcomes) at(name, i, j) = outcome;
       if (square)
@@ -64,7 +70,6 @@ Results measure_all(const std::vector<FeatureRows>& a, const std::vector<Feature
           const auto [forward, backward] = outcome_names(measure);
           at(forward, j, i) = at(backward, i, j);
         }
-      progress.update(++done);
     }
   }
   for (const std::string& measure : options.measures) {

@@ -4,6 +4,7 @@
 
 #include "tools/common/classifier_training.h"
 #include "tools/common/fine_tuning.h"
+#include "tools/common/progress.h"
 #include "tools/common/saved_configuration.h"
 #include "tools/common/terminal.h"
 
@@ -151,6 +152,7 @@ std::shared_ptr<Network> build(Options& options, const CommandLine& line,
           "the last layer",
           file, trained, options.images.data, count);
   }
+  const Waiting waiting("setting up " + options.arch);
   std::optional<UninitializedParameters> loaded_next;
   if (!file.empty() && (!fine_tuning.on || continues)) loaded_next.emplace();
   auto network = make_network(options.arch, count, generator);
@@ -170,7 +172,7 @@ std::shared_ptr<Network> build(Options& options, const CommandLine& line,
 void train_classifier(Options& options, const CommandLine& line) {
   line.refuse({"--split", "--dump-logits"}, "needs --evaluate");
   check_usage(!options.run.output_dir.empty(), "--output-dir is required");
-  ImageFolder folder = read_images(options.images.data, write_warning);
+  ImageFolder folder = images_of_data(options.images.data);
   random::Generator generator(options.run.seed);
   const std::vector<std::string> classes = folder.train.classes;
   check_class_names(folder.train);

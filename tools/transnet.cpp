@@ -57,7 +57,7 @@ PairSources from_stores(const Options& options) {
 PairSources from_networks(Options& options, const CommandLine& line) {
   const NetworkPair networks =
       NetworkPair::load(options.networks, options.images, options.device, line);
-  ImageFolder folder = read_images(options.images.data, write_warning);
+  ImageFolder folder = images_of_data(options.images.data);
   const auto pairs = [&](ImageSet set, bool shuffle) {
     return networks.features_on(std::move(set), options.images, options.device.place, shuffle,
                                 options.run.seed);

@@ -37,13 +37,15 @@ std::vector<float> codebook_of(const std::vector<float>& values, int centroids,
 
 }  // namespace
 
-SharedWeights::SharedWeights(Module& network, int centroids, bool only_codebooks)
+SharedWeights::SharedWeights(Module& network, int centroids, bool only_codebooks,
+                             const std::function<void(const std::string&)>& before_layer)
     : network_(network) {
   check(1 <= centroids && centroids <= kMostSharedValues,
         "weight sharing: {} centroids are asked for, 1 to {} are possible", centroids,
         kMostSharedValues);
   std::vector<std::string> shared;
   for (const LayerWeight& weight : layer_weights(network)) {
+    if (before_layer) before_layer(weight.layer);
     add_layer(weight, centroids);
     shared.push_back(weight.tensor_name());
   }

@@ -3,6 +3,7 @@
 // the entries. Source: Han, Mao, Dally, "Deep Compression", ICLR 2016, section 3.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,9 @@ class SharedWeights final : public Module {
   // `network` must outlive this, on the device where it is now. With `only_codebooks` the network's
   // other parameters become buffers here and want no gradient. Throws unless
   // 1 <= centroids <= kMostSharedValues, and naming the layer for weights that are not finite.
-  SharedWeights(Module& network, int centroids, bool only_codebooks);
+  // `before_layer`, where given, is told of each layer before it is clustered.
+  SharedWeights(Module& network, int centroids, bool only_codebooks,
+                const std::function<void(const std::string& layer)>& before_layer = {});
 
   // Writes the codebooks' entries into the network's weights: before every pass, and before the
   // network is looked at. Waits for nothing.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -131,6 +132,15 @@ inline std::vector<fs::path> event_files(const fs::path& run) {
       paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
   return paths;
+}
+
+// The tags of a run's only event file.
+inline std::set<std::string> event_tags(const fs::path& run) {
+  const std::vector<fs::path> files = event_files(run);
+  EXPECT_EQ(files.size(), 1U) << run;
+  std::set<std::string> tags;
+  for (const EventValue& value : read_events(files.at(0)).values) tags.insert(value.tag);
+  return tags;
 }
 
 }  // namespace concord::test

@@ -7,6 +7,7 @@
 #include "engine/autograd.h"
 #include "engine/checkpoint.h"
 #include "tests/expect_error.h"
+#include "tests/tools/event_file.h"
 #include "tests/tools/small_data.h"
 #include "tools/common/classification.h"
 #include "tools/common/refinement.h"
@@ -113,6 +114,30 @@ Counted count(const Tensor& logits, const std::vector<double>& labels) {
         (std::max_element(row, row + classes) - row == label) / static_cast<double>(labels.size());
   }
   return result;
+}
+
+// At layer2 the rest has maps of its own.
+TEST_F(Refine, ItsPicturesChangeNoBit) {
+  expect_done("concord-transnet",
+              {"--weights-a", weights("0"), "--weights-b", weights("5"), "--layer", "layer2",
+               "--data", at("data"), "--epochs", "1", "--batch-size", "8", "--output-dir",
+               (folder_ / "trans-net").string()});
+  const Words common = {
+      "--layer",  "layer2", "--transnet-weights", (folder_ / "trans-net/last.safetensors").string(),
+      "--orders", "01"};
+  const ProgramResult shown = refine(joined(common, {"--output-dir", out_}));
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  const std::string bare = (folder_ / "bare").string();
+  ASSERT_EQ(refine(joined(common, {"--tensorboard", "none", "--output-dir", bare})).code, 0);
+  for (const char* file : {"/orders-01/last.safetensors", "/orders-01/best.safetensors"})
+    EXPECT_EQ(text_of(out_ + file), text_of(bare + file)) << file;
+  EXPECT_EQ(untimed(out_ + "/orders-01/metrics.jsonl"), untimed(bare + "/orders-01/metrics.jsonl"));
+  EXPECT_TRUE(event_files(bare + "/orders-01").empty());
+  const std::set<std::string> tags = event_tags(out_ + "/orders-01");
+  for (const char* tag : {"maps/given", "maps/rest", "train/loss", "val/top1", "weights/fc.weight",
+                          "gradients/layer4.1.conv2.weight", "speed/images_per_second"})
+    EXPECT_TRUE(tags.contains(tag)) << tag;
+  EXPECT_FALSE(tags.contains("weights/conv1.weight")) << "it is frozen";
 }
 
 TEST_F(Refine, TheTableAgreesWithTheOtherPrograms) {

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "engine/autograd.h"
+#include "tests/tools/event_file.h"
 #include "tests/tools/small_data.h"
 #include "tools/common/classification.h"
 #include "tools/common/feature_pairs.h"
@@ -326,6 +327,11 @@ TEST_F(ConcordStitch, AccuracyOfBsRestOnAsMaps) {
   const auto json = nlohmann::json::parse(text_of(path("out") + "/similarity.json"));
   const auto found = measure(json, "stitch");
   EXPECT_TRUE(measure(json, "cka")["value"].is_number());
+
+  const std::set<std::string> tags = event_tags(path("out"));
+  for (const char* tag :
+       {"maps/stitched", "train/loss", "val/top1", "weights/weight", "gradients/bias"})
+    EXPECT_TRUE(tags.contains(tag)) << tag;
 
   const FeatureStore a(path("a-val")), b(path("b-val"));
   const auto own = std::count(b.top1().begin(), b.top1().end(), std::uint8_t{1});

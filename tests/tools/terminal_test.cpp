@@ -1,10 +1,16 @@
 // What a program shows on a terminal, by a pseudo-terminal of its own, and what reaches a pipe.
 
+#include "tools/common/terminal.h"
+
 #include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "tests/tools/small_data.h"
+#include "tools/common/progress.h"
+#include "tools/reproduce/child_log.h"
 
 namespace concord::test {
 namespace {
@@ -185,6 +191,61 @@ TEST_F(OnATerminal, ColoursAreForTerminalsThatWantThem) {
   EXPECT_TRUE(plain.bytes.starts_with("error: ")) << plain.bytes;
   EXPECT_EQ(plain.bytes.find('\x1b'), std::string::npos);
   expect_failure(run_program("concord-transnet", wrong), 1, {"error: "});
+}
+
+// Run by the test below in a process and on a terminal of its own; disabled, for it asserts
+// nothing.
+TEST(Busy, DISABLED_OnATerminal) {
+  using std::chrono::milliseconds;
+  const auto work = [] { std::this_thread::sleep_for(milliseconds(1250)); };
+  const TemporaryFolder folder;
+  const fs::path log = folder / "step.log";
+  {
+    tool::Waiting waiting("reading");
+    work();
+    waiting.next("hashing");
+    work();
+    {
+      tool::Progress progress("counting", 10, "files");
+      work();
+      progress.update(5);
+      work();
+      const tool::Waiting within("saving");
+      work();
+    }
+    tool::write_note("a line");
+  }
+  reproduce::begin_log(log, "train", {"--data", "a folder"});
+  {
+    const reproduce::ChildLine line("[1/2] step", log);
+    work();
+    std::ofstream(log, std::ios::app) << "epoch 1\nepoch 2\n";
+    work();
+  }
+  tool::write_result("the result\n");
+}
+
+TEST(Busy, SaysOnWhatAndHowLong) {
+  const TerminalRun run = run_on_terminal(
+      "tools_tests",
+      {"--gtest_also_run_disabled_tests", "--gtest_filter=Busy.DISABLED_OnATerminal"});
+  ASSERT_EQ(run.code, 0) << run.bytes;
+  // In this order.
+  std::size_t at = 0;
+  for (const std::string part :
+       {"\rreading  1 s", "\rhashing  1 s", "\rcounting  1 s",
+        "\rcounting [==", "\rcounting [==", "\rsaving  1 s", "\ra line\r\n", "\r[1/2] step  2 s  ",
+        "\r[1/2] step  3 s  epoch 2", "\rthe result\r\n"}) {
+    at = run.bytes.find(part, at);
+    ASSERT_NE(at, std::string::npos) << part << " in " << run.bytes;
+    at += part.size();
+  }
+  const Screen screen(run.bytes, 80);
+  EXPECT_EQ(std::count(screen.rows.begin(), screen.rows.end(), "a line"), 1) << run.bytes;
+  EXPECT_EQ(std::count(screen.rows.begin(), screen.rows.end(), "the result"), 1);
+  for (const std::string& row : screen.rows)
+    for (const char* live : {"reading", "hashing", "counting", "saving", "[1/2]"})
+      EXPECT_EQ(row.find(live), std::string::npos) << row;
 }
 
 TEST_F(OnATerminal, APipeGetsPlainLines) {

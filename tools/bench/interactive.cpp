@@ -10,12 +10,13 @@
 #include "kernels/memory.h"
 #include "tools/bench/peak_memory.h"
 #include "tools/common/interrupt.h"
+#include "tools/common/terminal.h"
 
 namespace concord::bench {
 namespace {
 
 void answer(const nlohmann::ordered_json& json) {
-  std::puts(json.dump().c_str());
+  tool::write_result(json.dump() + "\n");
   std::fflush(stdout);
 }
 

@@ -45,6 +45,7 @@ nlohmann::ordered_json to_json(const Evaluation& evaluation) {
 }
 
 SavedNetwork load_network(const std::string& weights, const std::string& arch) {
+  const Waiting waiting("loading " + weights);
   const nlohmann::json configuration = saved_configuration(weights);
   SavedNetwork saved;
   const std::string name = arch.empty() ? configuration.value("arch", "") : arch;

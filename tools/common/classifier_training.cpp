@@ -108,18 +108,24 @@ double ClassifierTask::score(const Values& values) const {
   return value_of(values, multi_label ? "val_accuracy" : "val_top1");
 }
 
-std::vector<std::pair<std::string, Image>> ClassifierTask::pictures() {
-  const Loader& loader = data_.validation != nullptr ? *data_.validation : *data_.train;
+std::vector<Image> shown_photographs(const Loader& loader) {
   const std::vector<ImageSample>& samples = loader.set().samples;
   constexpr std::size_t kShown = 4;
-  for (std::size_t i = 0; i < kShown && shown_.size() < kShown; ++i) {
+  std::vector<Image> shown;
+  for (std::size_t i = 0; i < kShown; ++i) {
     try {
       const Image image = load_sample(samples[(2 * i + 1) * samples.size() / (2 * kShown)]);
-      shown_.push_back(resize_bilinear(image, loader.image_size(), loader.image_size()));
+      shown.push_back(resize_bilinear(image, loader.image_size(), loader.image_size()));
     } catch (const Error&) {
       // The loader has told of it, and left it out.
     }
   }
+  return shown;
+}
+
+std::vector<std::pair<std::string, Image>> ClassifierTask::pictures() {
+  if (shown_.empty())
+    shown_ = shown_photographs(data_.validation != nullptr ? *data_.validation : *data_.train);
   network_.set_training(false);
   return pictures_of_classifier(network_, shown_);
 }

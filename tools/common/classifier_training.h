@@ -59,8 +59,7 @@ class ClassifierTask : public TrainingTask {
   void replay() override;
   Values evaluate() override;
   double score(const Values& values) const override;
-  // pictures_of_classifier of four images spread over those that are validated on, or else trained
-  // on.
+  // pictures_of_classifier of images that are validated on, or else trained on.
   std::vector<std::pair<std::string, Image>> pictures() override;
 
  protected:
@@ -72,6 +71,10 @@ class ClassifierTask : public TrainingTask {
   Batch batch_;
   std::vector<Image> shown_;  // what pictures() shows, once read
 };
+
+// Four images spread over the loader's, at the size that it gives; without those that cannot be
+// read.
+std::vector<Image> shown_photographs(const Loader& loader);
 
 // val_loss, val_top1 and val_top5, also of each group (val_GROUP_loss, ...); for several labels an
 // image val_loss and val_accuracy.

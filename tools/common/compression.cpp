@@ -10,6 +10,7 @@
 #include "engine/text.h"
 #include "tools/common/compression_training.h"
 #include "tools/common/interrupt.h"
+#include "tools/common/progress.h"
 #include "tools/common/saved_configuration.h"
 #include "tools/common/terminal.h"
 
@@ -95,7 +96,7 @@ class Compression {
   }
 
   void read_data() {
-    ImageFolder folder = read_images(options_.images.data, write_warning);
+    ImageFolder folder = images_of_data(options_.images.data);
     adopt_classes(folder.train, original_.class_names, network_->classes(), options_.weights);
     if (folder.validation)
       adopt_classes(*folder.validation, original_.class_names, network_->classes(),
@@ -186,6 +187,7 @@ class Compression {
   }
 
   void save(const std::string& name, const Json& settings = {}) const {
+    const Waiting waiting("writing " + (path_ / name).string());
     Json configuration = description_;
     if (!settings.is_null()) configuration["settings"] = settings;
     save_checkpoint(path_ / name, *network_, nullptr,
@@ -202,6 +204,7 @@ class Compression {
   }
 
   void prune_layers() {
+    const Waiting waiting("pruning");
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       CompressedLayer layer;
       layer.layer = layers_[i].layer;
@@ -266,7 +269,7 @@ class Compression {
     note("clustering the weights of {} layers, {} centroids each", layers_.size(),
          options_.centroids);
     const std::string retrained = sha256_of_file(path_ / "retrain" / "best.safetensors");
-    SharedWeights shared(*network_, options_.centroids, options_.only_codebooks);
+    SharedWeights shared = cluster();
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       report_.layers[i].shared = shared.layers()[i];
       if (!shared.layers()[i].converged)
@@ -279,6 +282,16 @@ class Compression {
     if (options_.share_epochs > 0) train_codebooks(shared, retrained);
     shared.share();
     write_compressed(shared.coded());
+  }
+
+  SharedWeights cluster() {
+    Waiting waiting("clustering");
+    std::size_t number = 0;
+    return SharedWeights(
+        *network_, options_.centroids, options_.only_codebooks, [&](const std::string& layer) {
+          stop_if_interrupted();
+          waiting.next(fmt::format("clustering {} ({} of {})", layer, ++number, layers_.size()));
+        });
   }
 
   void train_codebooks(SharedWeights& shared, const std::string& retrained) {
@@ -298,6 +311,7 @@ class Compression {
   void write_compressed(const std::vector<CodedWeight>& coded) {
     const fs::path dense = path_ / "compressed.safetensors";
     const fs::path compact = path_ / "compact.safetensors";
+    const Waiting waiting("writing " + compact.string());
     save("compressed.safetensors");
     write_compact(compact, SafetensorsFile(dense), coded);
     // What is on the disk, as --decode will read it.

@@ -143,15 +143,15 @@ Json CompressionReport::json() const {
 
 void CompressionReport::print() const {
   print_stages(*this);
-  std::fputs("\n", stdout);
+  write_result("\n");
   print_layers(*this);
-  std::fputs("\n", stdout);
+  write_result("\n");
   print_sizes(*this);
   if (from_compressed && from_original) {
-    std::fputs("\n", stdout);
+    write_result("\n");
     print_discarded(*this);
   } else {
-    std::fputs("\nThe knowledge discarded was not measured: give --layer.\n", stdout);
+    write_result("\nThe knowledge discarded was not measured: give --layer.\n");
   }
 }
 

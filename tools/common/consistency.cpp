@@ -216,7 +216,10 @@ PairSources ConsistencyMeter::sources(const NetworkAtLayer& from, const NetworkA
 
 Consistency ConsistencyMeter::measure(const NetworkAtLayer& from, const NetworkAtLayer& to) {
   drop_stores({from.name, to.name});  // the limit is for two networks
-  PairSources pairs = sources(from, to, fits_on_disk(from, to));
+  PairSources pairs = [&] {
+    const Waiting waiting(fmt::format("preparing {} to {}", from.name, to.name));
+    return sources(from, to, fits_on_disk(from, to));
+  }();
   TransNetTraining training = {
       .run = run_,
       .device = device_,

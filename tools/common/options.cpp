@@ -11,6 +11,7 @@
 #include "kernels/device.h"
 #include "kernels/parallel.h"
 #include "kernels/precision.h"
+#include "tools/common/progress.h"
 #include "tools/common/tensorboard.h"
 #include "tools/common/terminal.h"
 
@@ -213,8 +214,13 @@ LoaderOptions loader_options(const ImageOptions& options, Device device) {
   return loader;
 }
 
+ImageFolder images_of_data(const std::string& data) {
+  const Waiting waiting("reading " + data);
+  return read_images(data, write_warning);
+}
+
 ImageSet read_split(const std::string& data, const std::string& split) {
-  ImageFolder folder = read_images(data, write_warning);
+  ImageFolder folder = images_of_data(data);
   if (split == "train") return std::move(folder.train);
   check(folder.validation.has_value(),
         "{}: has no val/ or test/ folder; use --split train, or name a folder with train/ and val/",

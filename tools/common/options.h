@@ -76,6 +76,8 @@ void add_image_options(CommandLine& line, ImageOptions& options,
 void add_batch_size_option(CommandLine& line, std::int64_t& batch_size);
 // What a loader of batches on `device` needs of these; its warnings go to the terminal.
 LoaderOptions loader_options(const ImageOptions& options, Device device);
+// What --data names (read_images), while the live line says so; what is odd about it is a warning.
+ImageFolder images_of_data(const std::string& data);
 // The asked-for split of the folder: "train", or "val" (val/ or test/). Throws naming the folder
 // when there is no validation split.
 ImageSet read_split(const std::string& data, const std::string& split);

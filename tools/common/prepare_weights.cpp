@@ -21,7 +21,7 @@ void prepare_weights(const PrepareCommand& command) {
   }
   note("{}: SHA-256 as published{}", path.string(), was_there ? "; it was there already" : "");
   // For scripts: the file to give to --weights.
-  std::fputs((path.string() + "\n").c_str(), stdout);
+  write_result(path.string() + "\n");
 }
 
 }  // namespace concord::tool

@@ -15,6 +15,7 @@
 
 #include "engine/text.h"
 #include "tools/common/interrupt.h"
+#include "tools/common/progress.h"
 #include "tools/common/shell_word.h"
 #include "tools/common/terminal.h"
 
@@ -246,6 +247,7 @@ int run_program(CommandLine& line, int argc, char** argv, const std::function<vo
   try {
     line.parse(argc, argv);
     watch_interrupts();
+    const Waiting waiting("working");
     body();
     flush_output();
     return kDone;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "tools/common/interrupt.h"
 #include "tools/common/terminal.h"
 
 namespace concord::tool {
@@ -58,11 +59,31 @@ std::string live_line(const std::string& what, double done, std::vector<LinePart
   return beginning_of(text, columns);
 }
 
-Progress::Progress(std::string what, std::int64_t total, std::string unit)
-    : what_(std::move(what)), total_(total), unit_(std::move(unit)) {}
+namespace {
 
-Progress::~Progress() {
-  if (shown_) write_live(before_);
+constexpr const char* kStopping = "stopping";
+
+std::string waiting_line(const std::string& what, double seconds) {
+  return fmt::format("{}  {}{}", what, duration(std::max(1.0, std::floor(seconds))),
+                     interrupted() ? std::string("  ") + kStopping : "");
+}
+
+}  // namespace
+
+Progress::Progress(std::string what, std::int64_t total, std::string unit)
+    : what_(std::move(what)),
+      total_(total),
+      unit_(std::move(unit)),
+      line_([this] { return text(); }) {}
+
+void Progress::rename(std::string what) {
+  const std::lock_guard lock(mutex_);
+  what_ = std::move(what);
+}
+
+void Progress::begin_at(std::int64_t done) {
+  const std::lock_guard lock(mutex_);
+  begun_at_ = done;
 }
 
 double Progress::seconds() const {
@@ -70,23 +91,51 @@ double Progress::seconds() const {
 }
 
 void Progress::update(std::int64_t done, std::vector<LinePart> parts) {
-  const auto now = Clock::now();
-  const bool early = now - start_ < std::chrono::milliseconds(200);
-  if (!live_terminal() || early || (now - drawn_ < std::chrono::milliseconds(100) && done < total_))
-    return;
-  if (!shown_) before_ = live_line_shown();
-  shown_ = true;
-  drawn_ = now;
-  const double share = total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1.0;
-  const double rate = static_cast<double>(done - begun_at_) / std::max(1e-9, seconds());
-  parts.insert(parts.begin(), {fmt::format("{:3.0f} %", 100 * share), 4});
-  if (done > begun_at_) {
-    // Padded, so that nothing moves while the numbers get shorter.
-    parts.push_back({fmt::format("{:4.{}f} {}/s", rate, rate < 10 ? 1 : 0, unit_), 2});
-    const std::string left = duration(static_cast<double>(total_ - done) / rate) + " left";
-    parts.push_back({fmt::format("{:16}", left), 0});
+  {
+    const std::lock_guard lock(mutex_);
+    done_ = done;
+    parts_ = std::move(parts);
+    counting_ = true;
+    const auto now = Clock::now();
+    if (now - start_ < std::chrono::milliseconds(200)) return;
+    if (now - drawn_ < std::chrono::milliseconds(100) && done < total_) return;
+    drawn_ = now;
   }
-  write_live(live_line(what_, share, std::move(parts), live_columns()));
+  line_.draw();
+}
+
+std::string Progress::text() const {
+  const std::lock_guard lock(mutex_);
+  if (!counting_) return waiting_line(what_, seconds());
+  const double share = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 1.0;
+  const double rate = static_cast<double>(done_ - begun_at_) / std::max(1e-9, seconds());
+  std::vector<LinePart> parts = parts_;
+  parts.insert(parts.begin(), {fmt::format("{:3.0f} %", 100 * share), 4});
+  if (done_ > begun_at_) {
+    // Padded, so that nothing moves while the numbers get shorter.
+    parts.push_back({fmt::format("{:4.{}f} {}/s", rate,
+                                 rate < 0.1  ? 3
+                                 : rate < 10 ? 1
+                                             : 0,
+                                 unit_),
+                     2});
+    const std::string left = duration(static_cast<double>(total_ - done_) / rate) + " left";
+    parts.push_back({fmt::format("{:16}", interrupted() ? kStopping : left), 0});
+  }
+  return live_line(what_, share, std::move(parts), live_columns());
+}
+
+Waiting::Waiting(std::string what) : what_(std::move(what)), line_([this] { return text(); }) {}
+
+void Waiting::next(std::string what) {
+  const std::lock_guard lock(mutex_);
+  what_ = std::move(what);
+  start_ = Clock::now();
+}
+
+std::string Waiting::text() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_line(what_, std::chrono::duration<double>(Clock::now() - start_).count());
 }
 
 }  // namespace concord::tool

@@ -1,12 +1,14 @@
 #pragma once
-// How far a long piece of work is: one live line on a terminal; elsewhere only the lines that the
-// program notes.
+// How far a long piece of work is, or how long it has taken: one live line on a terminal; elsewhere
+// only the lines that the program notes.
 
 #include <chrono>
 #include <cstdint>
+#include <mutex>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "tools/common/refreshed_line.h"
 
 namespace concord::tool {
 
@@ -28,32 +30,52 @@ std::string live_line(const std::string& what, double done, std::vector<LinePart
 
 class Progress {
  public:
-  // `what` in a word or two; `total` and update()'s `done` count in `unit` ("images").
+  // `what` in a word or two; `total` and update()'s `done` count in `unit` ("images"). Until the
+  // first update() it is as Waiting.
   Progress(std::string what, std::int64_t total, std::string unit);
-  // What stood on the live line before comes back.
-  ~Progress();
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
 
   // Shows `parts`, the rate (rank 2), the time left (rank 0) and the percentage (rank 4). Drawn ten
-  // times a second at most, and not in the first fifth of a second: what is quick does not flicker.
+  // times a second at most, not in the first fifth of a second (what is quick does not flicker),
+  // and once a second while nothing comes. After Ctrl-C it says that the program stops.
   void update(std::int64_t done, std::vector<LinePart> parts = {});
   // What is done from now on.
-  void rename(std::string what) { what_ = std::move(what); }
+  void rename(std::string what);
   // What was done before this process began (a resumed run), which the rate must not count.
-  void begin_at(std::int64_t done) { begun_at_ = done; }
+  void begin_at(std::int64_t done);
   double seconds() const;
 
  private:
   using Clock = std::chrono::steady_clock;
+  std::string text() const;
+
+  mutable std::mutex mutex_;
   std::string what_;
   std::int64_t total_;
   std::string unit_;
   std::int64_t begun_at_ = 0;
   Clock::time_point start_ = Clock::now();
   Clock::time_point drawn_{};
-  bool shown_ = false;
-  std::string before_;  // the live line that this one replaced
+  bool counting_ = false;  // whether update() has been called
+  std::int64_t done_ = 0;
+  std::vector<LinePart> parts_;
+  RefreshedLine line_;  // last: it calls text()
+};
+
+// For what cannot be counted: "WHAT  12 s", from a second on. What stood there before comes back.
+class Waiting {
+ public:
+  explicit Waiting(std::string what);
+  // What is done from now on; its seconds begin.
+  void next(std::string what);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string text() const;
+
+  mutable std::mutex mutex_;
+  std::string what_;
+  Clock::time_point start_ = Clock::now();
+  RefreshedLine line_;  // last: it calls text()
 };
 
 }  // namespace concord::tool

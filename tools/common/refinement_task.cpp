@@ -3,8 +3,10 @@
 #include <limits>
 
 #include "engine/autograd.h"
+#include "tools/common/feature_pairs.h"
 #include "tools/common/interrupt.h"
 #include "tools/common/progress.h"
+#include "tools/common/training_pictures.h"
 
 namespace concord::tool {
 
@@ -12,6 +14,7 @@ RefinementTask::RefinementTask(std::shared_ptr<Network> network, const std::stri
                                RefinedFeatures& features, ClassifierData& data,
                                const OrderSubset& subset, const EvaluationPlan& plan, bool graphs)
     : network_(std::move(network)),
+      layer_(layer),
       rest_(network_, layer),
       step_(rest_, graphs),
       features_(features),
@@ -65,6 +68,16 @@ double RefinementTask::score(const Values& values) const {
   for (const auto& [name, value] : values)
     if (name == "val_top1" || name == "val_accuracy") return value;
   return -std::numeric_limits<double>::infinity();  // not evaluated: never the best
+}
+
+std::vector<std::pair<std::string, Image>> RefinementTask::pictures() {
+  if (shown_.empty()) shown_ = shown_photographs(*data_.validation);
+  if (shown_.empty()) return {};
+  const NoGradGuard no_gradients;
+  rest_.set_training(false);
+  const Tensor images = network_input(shown_);
+  return pictures_of_rest(rest_, shown_, as_maps(network_->features(images, layer_)),
+                          features_.sum(features_.maps(images), subset_), subset_.formula());
 }
 
 }  // namespace concord::tool

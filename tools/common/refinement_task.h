@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tools/common/classifier_training.h"
 #include "tools/common/refinement.h"
@@ -36,11 +38,14 @@ class RefinementTask : public TrainingTask {
   void replay() override;
   Values evaluate() override;
   double score(const Values& values) const override;
+  // pictures_of_rest of images that are validated on.
+  std::vector<std::pair<std::string, Image>> pictures() override;
 
  private:
   Tensor refined(const Batch& batch);
 
   std::shared_ptr<Network> network_;
+  std::string layer_;
   RestOfNetwork rest_;
   ClassifierStep step_;
   RefinedFeatures& features_;
@@ -49,6 +54,7 @@ class RefinementTask : public TrainingTask {
   EvaluationPlan plan_;
   Batch batch_;  // its images are B's features
   std::int64_t epoch_ = 0;
+  std::vector<Image> shown_;  // what pictures() shows, once read
 };
 
 }  // namespace concord::tool

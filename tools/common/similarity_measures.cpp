@@ -163,6 +163,25 @@ bool SimilarityMeter::wants(const std::string& measure) const {
   return std::find(measures_.begin(), measures_.end(), measure) != measures_.end();
 }
 
+// What is computed from the same pass over the features.
+const std::vector<SimilarityMeter::Step> SimilarityMeter::kSteps = {
+    {{"cka", "cka-debiased", "procrustes"}, &SimilarityMeter::measure_second_moments},
+    {{"cka-minibatch", "cka-debiased-minibatch"}, &SimilarityMeter::measure_batches},
+    {{"rbf-cka", "rbf-cka-debiased"}, &SimilarityMeter::measure_rbf},
+    {{"cca", "svcca", "pwcca", "r2"}, &SimilarityMeter::measure_correlations}};
+
+std::string SimilarityMeter::wanted_of(const std::vector<std::string>& names) const {
+  std::string text;
+  for (const std::string& name : names)
+    if (wants(name)) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+std::int64_t SimilarityMeter::steps() const {
+  return std::count_if(kSteps.begin(), kSteps.end(),
+                       [&](const Step& step) { return !wanted_of(step.names).empty(); });
+}
+
 Outcomes SimilarityMeter::measure(const FeatureRows& a, const FeatureRows& b) {
   check_same_images(a.store(), b.store());
   const Size2d size_a = a.size();
@@ -175,10 +194,12 @@ Outcomes SimilarityMeter::measure(const FeatureRows& a, const FeatureRows& b) {
          size_a.height, size_a.width, size_b.height, size_b.width, pair.size.height,
          pair.size.width);
   Found found;
-  measure_second_moments(pair, found);
-  measure_batches(pair, found);
-  measure_rbf(pair, found);
-  measure_correlations(pair, found);
+  for (const auto& [names, run] : kSteps) {
+    const std::string what = wanted_of(names);
+    if (what.empty()) continue;
+    if (watch_) watch_(what);
+    (this->*run)(pair, found);
+  }
   Outcomes outcomes;
   for (const std::string& measure : measures_) {
     const auto [forward, backward] = outcome_names(measure);
@@ -223,7 +244,6 @@ LinearResults by_kernels(const FeatureRows& a, const FeatureRows& b, Size2d size
 }  // namespace
 
 void SimilarityMeter::measure_second_moments(const Pair& pair, Found& found) {
-  if (!wants("cka") && !wants("cka-debiased") && !wants("procrustes")) return;
   const auto n = static_cast<double>(pair.samples());
   const auto d_a = static_cast<double>(pair.a.width());
   const auto d_b = static_cast<double>(pair.b.width());
@@ -306,7 +326,6 @@ void SimilarityMeter::measure_batches(const Pair& pair, Found& found) {
 void SimilarityMeter::measure_rbf(const Pair& pair, Found& found) {
   const std::vector<std::pair<std::string, Hsic>> kinds = {{"rbf-cka", Hsic::kBiased},
                                                            {"rbf-cka-debiased", Hsic::kUnbiased}};
-  if (!wants("rbf-cka") && !wants("rbf-cka-debiased")) return;
   unless_refused({kinds[0].first, kinds[1].first}, found, [&] {
     const auto n = static_cast<double>(pair.samples());
     // Two kernels, and of one of them the distances and their copy for the median.
@@ -361,7 +380,6 @@ const PrincipalBasis& SimilarityMeter::basis(const FeatureRows& rows, Size2d siz
 
 void SimilarityMeter::measure_correlations(const Pair& pair, Found& found) {
   const std::vector<std::string> names = {"cca", "svcca", "pwcca-a", "pwcca-b", "r2-ab", "r2-ba"};
-  if (!wants("cca") && !wants("svcca") && !wants("pwcca") && !wants("r2")) return;
   unless_refused(names, found, [&] {
     const PrincipalBasis& a = basis(pair.a, pair.size, nullptr, {});
     const PrincipalBasis& b = basis(pair.b, pair.size, &pair.a, pair.size);

@@ -1,6 +1,7 @@
 #pragma once
 // The similarity measures by name, on feature stores, within a limit of memory.
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -46,9 +47,18 @@ class SimilarityMeter {
   // for stores of different images and for features that cannot be read.
   Outcomes measure(const FeatureRows& a, const FeatureRows& b);
 
+  // How many steps a pair takes, and who is told what each is of before it begins ("rbf-cka").
+  std::int64_t steps() const;
+  void set_watch(std::function<void(const std::string& what)> watch) { watch_ = std::move(watch); }
+
  private:
   struct Pair;
   using Found = std::map<std::string, Outcome>;
+  struct Step {
+    std::vector<std::string> names;  // of its measures
+    void (SimilarityMeter::*run)(const Pair&, Found&);
+  };
+  static const std::vector<Step> kSteps;
   void measure_second_moments(const Pair& pair, Found& found);
   void measure_batches(const Pair& pair, Found& found);
   void measure_rbf(const Pair& pair, Found& found);
@@ -61,8 +71,12 @@ class SimilarityMeter {
   void check_memory(const std::string& measure, double bytes, const std::string& what);
   bool wants(const std::string& measure) const;
 
+  // Those of `names` that are wanted, apart by commas.
+  std::string wanted_of(const std::vector<std::string>& names) const;
+
   std::vector<std::string> measures_;
   SimilarityOptions options_;
+  std::function<void(const std::string&)> watch_;
   // Of stores by path and map size: a matrix of stores asks for each again and again.
   std::map<std::string, similarity::PrincipalBasis> bases_;
   // What has been noted: of a measure the bytes, of two stores that their maps differ in size.

@@ -14,6 +14,7 @@
 #include "tools/common/progress.h"
 #include "tools/common/terminal.h"
 #include "tools/common/training.h"
+#include "tools/common/training_pictures.h"
 
 namespace concord::tool {
 
@@ -94,6 +95,22 @@ class LabelledMaps {
   std::vector<std::int64_t> order_;
 };
 
+// A few images' maps of A, as the convolution takes them, and of B, for pictures.
+struct ShownMaps {
+  // Those in the middle of each quarter; `size` is that of B's maps.
+  ShownMaps(const FeatureStore& of_a, const FeatureStore& of_b, Size2d size, Device device) {
+    constexpr std::int64_t kQuarters = 4;
+    std::vector<std::int64_t> rows;
+    for (std::int64_t i = 0; i < kQuarters; ++i) {
+      const std::int64_t row = (2 * i + 1) * of_b.size() / (2 * kQuarters);
+      if (rows.empty() || rows.back() < row) rows.push_back(row);
+    }
+    a = at_size(as_maps(of_a.gather(rows)), size.height, size.width).to(device);
+    b = as_maps(of_b.gather(rows));
+  }
+  Tensor a, b;
+};
+
 struct Recognised {
   double top1 = 0;
   double loss = 0;
@@ -141,12 +158,13 @@ void check_fits(Network& network, const std::string& layer, const Shape& maps,
 class StitchTask : public TrainingTask {
  public:
   StitchTask(Conv2d& stitch, Network& rest, std::string layer, LabelledMaps& train,
-             LabelledMaps* validation)
+             LabelledMaps* validation, ShownMaps shown)
       : stitch_(stitch),
         rest_(rest),
         layer_(std::move(layer)),
         train_(train),
-        validation_(validation) {}
+        validation_(validation),
+        shown_(std::move(shown)) {}
 
   Module& module() override { return stitch_; }
   std::int64_t steps() const override { return train_.batches(); }
@@ -181,6 +199,10 @@ class StitchTask : public TrainingTask {
   double score(const Values& values) const override {
     return validation_ == nullptr ? -value_of(values, "loss") : value_of(values, "val_top1");
   }
+  std::vector<std::pair<std::string, Image>> pictures() override {
+    const NoGradGuard no_gradients;
+    return {{"maps/stitched", draw_replacement({}, shown_.b, stitch_(shown_.a), "stitched")}};
+  }
 
  private:
   Conv2d& stitch_;
@@ -188,6 +210,7 @@ class StitchTask : public TrainingTask {
   std::string layer_;
   LabelledMaps& train_;
   LabelledMaps* validation_;
+  ShownMaps shown_;
 };
 
 }  // namespace
@@ -255,7 +278,8 @@ Stitching stitch(const StitchingOptions& options, const std::string& features_a,
   setup.generator = &generator;
   note("stitch: {} to {} into {} after {}", shape_a.to_string(), shape_b.to_string(), rest.arch(),
        layer);
-  StitchTask task(convolution, rest, layer, *train_maps, held_out ? measured_a.get() : nullptr);
+  StitchTask task(convolution, rest, layer, *train_maps, held_out ? measured_a.get() : nullptr,
+                  ShownMaps(measured_a->store(), measured_b->store(), size, device.place));
   const Values best = train(task, setup, line, directory);
   Stitching result;
   result.own_top1 = own.top1;

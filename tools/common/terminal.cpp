@@ -11,6 +11,8 @@
 #include <mutex>
 #include <string_view>
 
+#include "tools/common/interrupt.h"
+
 namespace concord::tool {
 namespace {
 
@@ -25,7 +27,7 @@ bool is_set(const char* name) {
 
 // Over the live line and a ^C behind it, so that what is written next begins a clean line.
 void erase_live() {
-  if (live_text.empty()) return;
+  if (live_text.empty() && !(interrupted() && live_terminal())) return;
   const std::string blanks(std::min(columns_of(live_text), live_columns()) + 2, ' ');
   std::fprintf(stderr, "\r%s\r", blanks.c_str());
 }
@@ -154,6 +156,14 @@ void write_live(const std::string& text) {
   std::fflush(stderr);
 }
 
+void write_result(const std::string& text) {
+  const std::lock_guard lock(mutex);
+  erase_live();
+  live_text.clear();
+  std::fflush(stderr);
+  std::fputs(text.c_str(), stdout);
+}
+
 std::string live_line_shown() {
   const std::lock_guard lock(mutex);
   return live_text;
@@ -191,9 +201,6 @@ void Table::row(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-void Table::print() const {
-  write_live("");
-  std::fputs(to_string().c_str(), stdout);
-}
+void Table::print() const { write_result(to_string()); }
 
 }  // namespace concord::tool

@@ -43,6 +43,8 @@ void write_error(const std::string& text);    // "error: ..."
 void write_live(const std::string& text);
 // What stands there now.
 std::string live_line_shown();
+// To stdout, when the live line is removed.
+void write_result(const std::string& text);
 
 template <class... Args>
 void note(fmt::format_string<Args...> format, Args&&... args) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "tools/common/checkpoint_writer.h"
 #include "tools/common/interrupt.h"
@@ -167,6 +168,7 @@ class Loop {
 
   void stop_if_asked() {
     if (!interrupted()) return;
+    const Waiting waiting(name_of_epoch() + "  saving");
     checkpoints_.write(described_state());
     throw Interrupted(fmt::format(
         "interrupted in epoch {} after {} of {} steps; all of it is saved. To go on:\n  {}",
@@ -179,13 +181,16 @@ class Loop {
     const std::int64_t steps_before = state_.step;
     double looking = 0;  // seconds that are none of the training's
     const double lr = schedule_.at(state_.epoch);
-    progress_->rename(fmt::format("epoch {}/{}", state_.epoch + 1, setup_.optimizer.epochs));
+    progress_->rename(name_of_epoch());
+    std::optional<Waiting> first(std::in_place, name_of_epoch() + "  first step");
     task_.start(state_.epoch, state_.step);
     for (Step step; task_.step(step);) {
+      first.reset();
       const double loss = value_of(step.means, "loss");
       if (!std::isfinite(loss)) fail_non_finite("the loss", loss, step.number + 1);
       if (step.number + 1 == task_.steps()) {
         const Clock::time_point begun = Clock::now();
+        const Waiting waiting(name_of_epoch() + "  histograms");
         events_->gradients(state_.epoch + 1, task_.module());
         looking = since(begun);
       }
@@ -214,6 +219,7 @@ class Loop {
     for (const auto& [name, value] : values)
       if (!std::isfinite(value)) fail_non_finite(name, value, state_.step);
     values.emplace_back("lr", lr);
+    const std::string name = name_of_epoch();
     ++state_.epoch;
     state_.step = 0;
     sums_ = {};
@@ -224,7 +230,11 @@ class Loop {
     line["images_per_second"] = std::round(speed.images_per_second * 10) / 10;
     // Metrics before checkpoints: a run killed in between does the epoch again and drops the line.
     directory_.append_metrics(line);
-    events_->epoch(state_.epoch, values, speed, task_);
+    {
+      const Waiting waiting(name + "  histograms and pictures");
+      events_->epoch(state_.epoch, values, speed, task_);
+    }
+    const Waiting waiting(name + "  saving");
     if (const double score = task_.score(values); !(score <= best_score_)) {
       best_score_ = score;
       best_ = values;
@@ -234,6 +244,11 @@ class Loop {
     if (state_.epoch == setup_.optimizer.epochs || checkpoints_.due())
       checkpoints_.write(described_state());
     tell(values, speed);
+  }
+
+  // Of the one that is trained.
+  std::string name_of_epoch() const {
+    return fmt::format("epoch {}/{}", state_.epoch + 1, setup_.optimizer.epochs);
   }
 
   void show_progress() {

@@ -60,8 +60,93 @@ std::vector<std::int64_t> strongest(const Tensor& maps, bool centred) {
   return order;
 }
 
-// (v / 255 - mean) / deviation of each, [N,3,H,W]: what the loader gives.
-Tensor as_input(const std::vector<Image>& photographs) {
+// Where the literature compares features of this architecture; empty where it has no such layer.
+std::string compared_layer(const Network& network) {
+  const auto aliases = network.aliases();
+  for (const char* name : {"conv4_3", "layer3", "conv4_2", "conv4_1", "conv4"})
+    for (const auto& [alias, module] : aliases)
+      if (alias == name) return alias;
+  return "";
+}
+
+// A map for each row.
+struct MapColumn {
+  std::string name;
+  std::vector<FeatureMap> maps;
+};
+// What is on one symmetric scale in each row.
+using MapGroup = std::vector<MapColumn>;
+
+MapColumn column_of(std::string name, const Tensor& maps, std::int64_t channel) {
+  MapColumn column{std::move(name), {}};
+  for (std::int64_t row = 0; row < maps.dim(0); ++row) column.maps.emplace_back(maps, row, channel);
+  return column;
+}
+
+// A row for each photograph, or where there are none for each map of a column.
+Image draw_groups(const std::vector<Image>& photographs, const std::vector<MapGroup>& groups) {
+  int largest = 1;
+  std::size_t maps_in_row = 0;
+  for (const MapGroup& group : groups)
+    for (const MapColumn& column : group) {
+      ++maps_in_row;
+      for (const FeatureMap& map : column.maps)
+        largest = std::max({largest, map.width, map.height});
+    }
+  const int block = std::max(1, (kCell + largest - 1) / largest);
+  const int side = block * largest;
+  const int first = photographs.empty() ? 0 : 1;
+  const auto x_of = [&](int column) { return kGap + column * (side + kGap); };
+  const std::size_t rows = groups.front().front().maps.size();
+  Canvas canvas(x_of(first + static_cast<int>(maps_in_row)),
+                kTitle + static_cast<int>(rows) * (side + kGap) + kGap);
+  const auto name = [&](int column, const std::string& text) {
+    canvas.text(x_of(column) + side / 2.0, kTitle - 6, fitted(text, 9, side + kGap - 2), 9, kInk,
+                Align::kCentre);
+  };
+  if (first > 0) name(0, "image");
+  int at = first;
+  for (const MapGroup& group : groups)
+    for (const MapColumn& column : group) name(at++, column.name);
+  for (std::size_t row = 0; row < rows; ++row) {
+    const int y = kTitle + static_cast<int>(row) * (side + kGap);
+    if (first > 0) canvas.paste(x_of(0), y, resize_bilinear(photographs[row], side, side));
+    at = first;
+    for (const MapGroup& group : groups) {
+      MapRow shown;
+      for (const MapColumn& column : group) shown.maps.push_back(column.maps[row]);
+      const double scale = shown.scale();
+      for (const FeatureMap& map : shown.maps) {
+        canvas.paste(x_of(at), y, coloured(map, scale, block));
+        canvas.frame(x_of(at), y, map.width * block, map.height * block, kLine);
+        ++at;
+      }
+    }
+  }
+  return canvas.image();
+}
+
+Image draw_strongest(const std::vector<Image>& photographs, const Tensor& maps) {
+  std::vector<std::int64_t> channels = strongest(maps, false);
+  channels.resize(std::min(channels.size(), kChannels));
+  MapGroup apart;
+  for (const std::int64_t channel : channels)
+    apart.push_back(column_of(fmt::format("channel {}", channel), maps, channel));
+  return draw_groups(photographs, {{column_of("all, rms", maps, kAllChannels)}, apart});
+}
+
+// The last maps of more than one pixel.
+class LastMaps : public ForwardObserver {
+ public:
+  void after(const Module&, const Tensor& output) override {
+    if (output.shape().rank() == 4 && output.dim(2) * output.dim(3) > 1) maps = output;
+  }
+  Tensor maps;
+};
+
+}  // namespace
+
+Tensor network_input(const std::vector<Image>& photographs) {
   const Image& first = photographs.front();
   const auto count = static_cast<std::int64_t>(photographs.size());
   std::vector<float> values;
@@ -73,53 +158,6 @@ Tensor as_input(const std::vector<Image>& photographs) {
               image.pixel(x, y)[channel], kImageNetMean[channel], kImageNetStd[channel]));
   return Tensor::of({count, 3, first.height, first.width}, values);
 }
-
-// Where the literature compares features of this architecture; empty where it has no such layer.
-std::string compared_layer(const Network& network) {
-  const auto aliases = network.aliases();
-  for (const char* name : {"conv4_3", "layer3", "conv4_2", "conv4_1", "conv4"})
-    for (const auto& [alias, module] : aliases)
-      if (alias == name) return alias;
-  return "";
-}
-
-Image draw_maps(const std::vector<Image>& photographs, const Tensor& maps) {
-  const auto largest = static_cast<int>(std::max(maps.dim(2), maps.dim(3)));
-  const int block = std::max(1, (kCell + largest - 1) / largest);
-  const int side = block * largest;
-  std::vector<std::int64_t> channels = strongest(maps, false);
-  channels.resize(std::min(channels.size(), kChannels));
-  const int columns = 2 + static_cast<int>(channels.size());
-  const auto x_of = [&](int column) { return kGap + column * (side + kGap); };
-  Canvas canvas(x_of(columns),
-                kTitle + static_cast<int>(photographs.size()) * (side + kGap) + kGap);
-  const auto name = [&](int column, const std::string& text) {
-    canvas.text(x_of(column) + side / 2.0, kTitle - 6, text, 9, kInk, Align::kCentre);
-  };
-  name(0, "image");
-  name(1, "all, rms");
-  for (std::size_t i = 0; i < channels.size(); ++i)
-    name(static_cast<int>(i) + 2, fmt::format("channel {}", channels[i]));
-  for (std::size_t row = 0; row < photographs.size(); ++row) {
-    const int y = kTitle + static_cast<int>(row) * (side + kGap);
-    canvas.paste(x_of(0), y, resize_bilinear(photographs[row], side, side));
-    const auto sample = static_cast<std::int64_t>(row);
-    const FeatureMap all(maps, sample, kAllChannels);
-    MapRow shown;
-    for (const std::int64_t channel : channels) shown.maps.emplace_back(maps, sample, channel);
-    const double scale = shown.scale();
-    const auto draw = [&](int column, const FeatureMap& map, double end) {
-      canvas.paste(x_of(column), y, coloured(map, end, block));
-      canvas.frame(x_of(column), y, map.width * block, map.height * block, kLine);
-    };
-    draw(1, all, *std::max_element(all.values.begin(), all.values.end()));
-    for (std::size_t i = 0; i < channels.size(); ++i)
-      draw(static_cast<int>(i) + 2, shown.maps[i], scale);
-  }
-  return canvas.image();
-}
-
-}  // namespace
 
 Image draw_filters(const Tensor& given) {
   const Tensor weight = on_host(given);
@@ -165,8 +203,38 @@ std::vector<std::pair<std::string, Image>> pictures_of_classifier(
   }
   const std::string layer = compared_layer(network);
   if (layer.empty() || photographs.empty()) return pictures;
-  const Tensor maps = on_host(network.features(as_input(photographs), layer));
-  pictures.emplace_back("maps/" + layer, draw_maps(photographs, maps));
+  const Tensor maps = on_host(network.features(network_input(photographs), layer));
+  pictures.emplace_back("maps/" + layer, draw_strongest(photographs, maps));
+  return pictures;
+}
+
+Image draw_replacement(const std::vector<Image>& photographs, const Tensor& own,
+                       const Tensor& given, const std::string& name) {
+  constexpr std::size_t kShown = 2;
+  const Tensor target = on_host(own);
+  const Tensor replacement = on_host(given);
+  const Tensor difference = subtract(target, replacement);
+  std::vector<std::int64_t> channels = strongest(target, true);
+  channels.resize(std::min(channels.size(), kShown));
+  std::vector<MapGroup> groups;
+  for (const std::int64_t channel : channels)
+    groups.push_back({column_of(fmt::format("B, channel {}", channel), target, channel),
+                      column_of(name, replacement, channel),
+                      column_of("difference", difference, channel)});
+  return draw_groups(photographs, groups);
+}
+
+std::vector<std::pair<std::string, Image>> pictures_of_rest(Module& rest,
+                                                            const std::vector<Image>& photographs,
+                                                            const Tensor& own, const Tensor& given,
+                                                            const std::string& name) {
+  const NoGradGuard no_gradients;
+  std::vector<std::pair<std::string, Image>> pictures = {
+      {"maps/given", draw_replacement(photographs, own, given, name)}};
+  LastMaps last;
+  rest(given);
+  if (last.maps.defined())
+    pictures.emplace_back("maps/rest", draw_strongest(photographs, on_host(last.maps)));
   return pictures;
 }
 

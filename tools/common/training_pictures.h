@@ -22,6 +22,23 @@ namespace concord::tool {
 std::vector<std::pair<std::string, Image>> pictures_of_classifier(
     Network& network, const std::vector<Image>& photographs);
 
+// Of the rest of network B that is fed with `given` in place of B's own features, both [N,C,H,W]:
+//   "maps/given": each of the N photographs, and for the two channels of B that vary most B's map,
+//     the one that is given and the difference, on one symmetric scale each;
+//   "maps/rest": as "maps/LAYER" above, the last maps of more than one pixel that `rest` makes of
+//     `given`, where there are any.
+// `name` is what is given ("x(0)+x(1)"). `rest` is in evaluation mode.
+std::vector<std::pair<std::string, Image>> pictures_of_rest(Module& rest,
+                                                            const std::vector<Image>& photographs,
+                                                            const Tensor& own, const Tensor& given,
+                                                            const std::string& name);
+// The first of these pictures alone; without a column for photographs where there are none.
+Image draw_replacement(const std::vector<Image>& photographs, const Tensor& own,
+                       const Tensor& given, const std::string& name);
+
+// (v / 255 - mean) / deviation of each, [N,3,H,W]: what the loader gives a network.
+Tensor network_input(const std::vector<Image>& photographs);
+
 // The filters [C,3,H,W] of a convolution as squares, 16 a row, blocks of whole pixels.
 Image draw_filters(const Tensor& weight);
 

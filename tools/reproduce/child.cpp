@@ -85,7 +85,6 @@ int run_child(const std::filesystem::path& program, const std::vector<std::strin
       ::kill(child, SIGINT);
       passed_on = true;
     }
-    if (options.meanwhile) options.meanwhile();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   check(!failed, "{}: cannot be started: {}", program.string(), std::strerror(cause));

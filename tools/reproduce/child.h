@@ -2,7 +2,6 @@
 // A program that is run and waited for.
 
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,8 +11,6 @@ struct ChildOptions {
   std::filesystem::path standard_output;  // files; created or written over
   std::filesystem::path standard_error;   // appended to
   int kept_open = -1;                     // a descriptor that the program inherits
-  // Called now and then while the program runs.
-  std::function<void()> meanwhile = {};
 };
 
 // The program's exit code, or minus the signal that ended it. It runs without a shell, reads

@@ -1,7 +1,6 @@
 #include "tools/reproduce/dry_run.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "tools/common/interrupt.h"
 #include "tools/common/progress.h"
@@ -78,13 +77,12 @@ void print_dry_run(const Suite& suite, const Workspace& workspace, const Program
         text += fmt::format(", and {} while it runs", bytes_text(estimate.temporary_bytes));
       text += "\n";
     }
-    tool::write_live("");
-    std::fputs(tool::without_controls(text).c_str(), stdout);
+    tool::write_result(tool::without_controls(text));
   }
   std::string sum = fmt::format("{} steps would run: time {}, disk {}", running, time.text(true),
                                 disk.text(false));
   if (temporary > 0) sum += fmt::format(", and up to {} while a step runs", bytes_text(temporary));
-  std::puts(sum.c_str());
+  tool::write_result(sum + "\n");
 }
 
 }  // namespace concord::reproduce

@@ -9,6 +9,7 @@
 #include "tools/common/shell_word.h"
 #include "tools/common/terminal.h"
 #include "tools/reproduce/child.h"
+#include "tools/reproduce/child_log.h"
 #include "tools/reproduce/program_help.h"
 
 namespace concord::reproduce {
@@ -37,9 +38,12 @@ void run_visualize(const Workspace& workspace, const std::vector<std::string>& w
   child.standard_output = workspace.root() / "logs" / "report.stdout";
   child.standard_error = log;
   child.kept_open = workspace.lock();
-  tool::write_live("making the report");
-  const int code = run_child(program_file("visualize"), words, child);
+  begin_log(log, "visualize", words);
   tool::write_live("");
+  const int code = [&] {
+    const ChildLine shown("making the report", log);
+    return run_child(program_file("visualize"), words, child);
+  }();
   if (code != 0) tool::stop_if_interrupted();
   check(code == 0, "concord-visualize {}; what it said is in {}",
         code > 0 ? fmt::format("failed with exit code {}", code)

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <sstream>
 
 #include "data/files.h"
@@ -99,7 +98,7 @@ std::string markdown_table(const std::vector<std::vector<std::string>>& rows) {
 void print(const std::string& title, const std::vector<std::vector<std::string>>& rows) {
   tool::Table table(rows.front());
   for (std::size_t i = 1; i < rows.size(); ++i) table.row(rows[i]);
-  std::fputs((tool::without_controls(title) + "\n").c_str(), stdout);
+  tool::write_result(tool::without_controls(title) + "\n");
   table.print();
 }
 
@@ -242,7 +241,7 @@ void print_results(const Suite& suite, const std::vector<Measured>& measured) {
   for (std::size_t i = 0; i < suite.tables.size(); ++i) {
     print((i == 0 ? "" : "\n") + suite.tables[i].title, rows_of(suite.tables[i], measured));
     if (!suite.tables[i].note.empty())
-      std::fputs((tool::without_controls(suite.tables[i].note) + "\n").c_str(), stdout);
+      tool::write_result(tool::without_controls(suite.tables[i].note) + "\n");
   }
   if (suite.tables.empty() && !suite.results.empty()) print("Results", rows_of(suite, measured));
 }

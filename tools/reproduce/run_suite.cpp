@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
-#include <iterator>
 
 #include "data/files.h"
 #include "engine/text.h"
@@ -12,9 +11,9 @@
 #include "tools/common/program.h"
 #include "tools/common/progress.h"
 #include "tools/common/run_directory.h"
-#include "tools/common/shell_word.h"
 #include "tools/common/terminal.h"
 #include "tools/reproduce/child.h"
+#include "tools/reproduce/child_log.h"
 
 namespace concord::reproduce {
 namespace fs = std::filesystem;
@@ -47,20 +46,6 @@ void check_options(const Step& step, const ProgramHelp& help) {
         "concord-{} has no --output-dir; give \"output_dir\": false, and name its files with "
         "${{out}}/FILE",
         step.program);
-}
-
-// The last lines of a file.
-std::string tail_of(const fs::path& file, std::size_t lines) {
-  std::ifstream stream(file, std::ios::binary);
-  const std::string text(std::istreambuf_iterator<char>(stream), {});
-  std::size_t begin = text.find_last_not_of('\n');
-  for (std::size_t i = 0; i < lines && begin != std::string::npos && begin > 0; ++i)
-    begin = text.rfind('\n', begin - 1);
-  return begin == std::string::npos ? text : text.substr(begin + 1);
-}
-
-void append(const fs::path& file, const std::string& text) {
-  std::ofstream(file, std::ios::binary | std::ios::app) << text;
 }
 
 Json read_timings_file(const fs::path& file) {
@@ -164,7 +149,7 @@ class Runner {
     if (code != 0) {
       record.status = "failed";
       write_record(workspace_.record(step.name), record);
-      const std::string words = tail_of(workspace_.log(step.name), 4);
+      const std::string words = end_of_log(workspace_.log(step.name), 4);
       fail("concord-{} {}; the end of {}:\n{}", step.program,
            code > 0 ? fmt::format("failed with exit code {}", code)
                     : fmt::format("was ended by signal {}", -code),
@@ -182,10 +167,8 @@ class Runner {
   int run_program_of(const Step& step, bool resumes) {
     std::vector<std::string> words = workspace_.command(step);
     if (resumes) words.emplace_back("--resume");
-    std::string command = "concord-" + step.program;
-    for (const std::string& word : words) command += " " + tool::quoted(word);
     const fs::path log = workspace_.log(step.name);
-    append(log, "$ " + command + "\n");
+    begin_log(log, step.program, words);
     if (!step.gives_output_dir) {
       std::error_code error;
       fs::create_directories(workspace_.folder(step.name), error);
@@ -196,20 +179,9 @@ class Runner {
     child.standard_output = workspace_.standard_output(step);
     child.standard_error = log;
     child.kept_open = workspace_.lock();
-    Clock::time_point shown{};
-    const Clock::time_point start = Clock::now();
-    child.meanwhile = [&] {
-      if (!tool::live_terminal() || since(shown) < 1) return;
-      shown = Clock::now();
-      std::string last = tail_of(log, 1);
-      if (last.ends_with('\n')) last.pop_back();
-      tool::write_live(tool::without_controls(
-          fmt::format("{}  {} ({} in all)  {}", label_, tool::duration(since(start)),
-                      tool::duration(since(start_)), last.starts_with("$ ") ? "" : last)));
-    };
-    const int code = run_child(programs_.file(step.program), words, child);
     tool::write_live("");
-    return code;
+    const ChildLine shown(label_, log, start_);
+    return run_child(programs_.file(step.program), words, child);
   }
 
   void keep_timing(const Step& step, const StepRecord& record) const {
