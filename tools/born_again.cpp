@@ -427,11 +427,7 @@ int main(int argc, char** argv) {
   add_consistency_options(line, options.consistency);
   add_optimizer_options(line, options.optimizer);
   add_output_options(line, options.run, "folder for all generations; must be new or empty");
-  add_resume_option(line, options.run);
-  add_tensorboard_option(line, options.run);
-  add_seed_option(line, options.run);
-  add_device_options(line, options.device);
-  add_cuda_graph_option(line, options.device);
+  add_training_run_options(line, options.run, options.device);
   return run_program(line, argc, argv, [&] {
     apply(options.device);
     BornAgain(options, line).run();

@@ -136,11 +136,7 @@ int main(int argc, char** argv) {
   line.option("--decode", options.decode,
               "instead: compact file to restore compressed.safetensors from, into --output-dir");
   add_output_options(line, options.run, "folder for results; must be new or empty");
-  add_resume_option(line, options.run);
-  add_tensorboard_option(line, options.run);
-  add_seed_option(line, options.run);
-  add_device_options(line, options.device);
-  add_cuda_graph_option(line, options.device);
+  add_training_run_options(line, options.run, options.device);
   return run_program(line, argc, argv, [&] {
     apply(options.device);
     options.decode.empty() ? run_compression(options, line) : decode(options, line);

@@ -269,11 +269,7 @@ int main(int argc, char** argv) {
               "the held-out images)");
   add_output_options(line, options.run, "folder for results and runs; must be new or empty");
   line.at("--output-dir").required();
-  add_resume_option(line, options.run);
-  add_tensorboard_option(line, options.run);
-  add_seed_option(line, options.run);
-  add_device_options(line, options.device);
-  add_cuda_graph_option(line, options.device);
+  add_training_run_options(line, options.run, options.device);
   return run_program(line, argc, argv, [&] {
     apply(options.device);
     Diagnosis(options, line).run(line);

@@ -435,13 +435,9 @@ int main(int argc, char** argv) {
   add_output_options(line, options.run,
                      "folder for refine.json and the runs; must be new or empty (optional with "
                      "--evaluate)");
-  add_resume_option(line, options.run);
-  add_tensorboard_option(line, options.run);
-  add_seed_option(line, options.run);
   line.flag("--evaluate", options.evaluate,
             "train nothing: the accuracies of A, B and each subset through B as it is");
-  add_device_options(line, options.device);
-  add_cuda_graph_option(line, options.device);
+  add_training_run_options(line, options.run, options.device);
   return run_program(line, argc, argv, [&] {
     apply(options.device);
     refine(options, line);

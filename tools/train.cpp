@@ -239,11 +239,7 @@ int main(int argc, char** argv) {
             "batch normalisation stays in evaluation mode");
   add_optimizer_options(line, options.optimizer);
   add_output_options(line, options.run, "folder for checkpoints and logs; must be new or empty");
-  add_resume_option(line, options.run);
-  add_tensorboard_option(line, options.run);
-  add_seed_option(line, options.run);
-  add_device_options(line, options.device);
-  add_cuda_graph_option(line, options.device);
+  add_training_run_options(line, options.run, options.device);
   line.flag("--evaluate", options.evaluate, "only print the accuracy of --weights");
   line.option("--split", options.split, "of --evaluate: train, or val (val/ or test/)",
               one_of({"train", "val"}));

@@ -180,6 +180,14 @@ void add_tensorboard_option(CommandLine& line, RunOptions& options) {
               one_of({"all", "scalars", "none"}));
 }
 
+void add_training_run_options(CommandLine& line, RunOptions& run, DeviceOptions& device) {
+  add_resume_option(line, run);
+  add_tensorboard_option(line, run);
+  add_seed_option(line, run);
+  add_device_options(line, device);
+  add_cuda_graph_option(line, device);
+}
+
 void add_batch_size_option(CommandLine& line, std::int64_t& batch_size) {
   line.option("--batch-size", batch_size, "images a step", in_range(1, 1e6));
 }

@@ -58,6 +58,9 @@ void add_seed_option(CommandLine& line, RunOptions& options);
 void add_resume_option(CommandLine& line, RunOptions& options);
 // --tensorboard all|scalars|none
 void add_tensorboard_option(CommandLine& line, RunOptions& options);
+// --resume --tensorboard --seed, those of the device, --cuda-graph: of a program that trains
+// networks.
+void add_training_run_options(CommandLine& line, RunOptions& run, DeviceOptions& device);
 void add_quiet_option(CommandLine& line, RunOptions& options);
 
 // --data --image-size --batch-size --workers --strict --max-pixels --cache
