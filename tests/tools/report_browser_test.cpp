@@ -191,6 +191,10 @@ TEST_F(ReportBrowser, ShowsTheStoredValuesOfWhatIsChosen) {
     press(document.getElementById("maps"), "ArrowLeft");
     seen.moved = maps();
     seen.readout = document.getElementById("readout").textContent;
+    const back = new KeyboardEvent("keydown",
+                                   {key: "ArrowLeft", altKey: true, bubbles: true, cancelable: true});
+    seen.taken = !document.getElementById("maps").dispatchEvent(back);
+    seen.still = document.getElementById("readout").textContent;
     all("#scale input")[1].click();
     seen.each = maps();
     all("#direction input")[1].click();
@@ -247,6 +251,8 @@ TEST_F(ReportBrowser, ShowsTheStoredValuesOfWhatIsChosen) {
           << shown[2 + k]["title"];
   }
   EXPECT_EQ(seen["readout"], "row 3 of 5, column 4 of 6");
+  EXPECT_EQ(seen["still"], seen["readout"]) << "Alt and an arrow are the browser's";
+  EXPECT_EQ(seen["taken"], false);
   for (std::size_t i = 0; i < 2; ++i)
     EXPECT_EQ(seen["moved"][i]["pixels"], seen["forward"][i]["pixels"]) << "only the place moved";
   // On a scale of its own a map reaches an end of the colours, or both.

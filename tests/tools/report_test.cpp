@@ -365,12 +365,20 @@ TEST_F(Report, FindsWhateverLiesThere) {
     {"name": "r", "n": 2, "mean": 0.5, "deviation": 0.01}], "tables": [{"title": "T", "note": "What it says <here>", "columns": [{"title": "share", "scale": 100, "decimals": 1, "unit": " %"},
     {"title": "plain", "scale": 1, "decimals": null, "unit": ""}], "rows": [{"title": "row",
     "cells": [{"paper": 77.6, "result": "r", "n": 2, "mean": 0.5, "deviation": 0.01},
-    {"paper": null, "result": "r", "n": 1, "mean": 0.25, "deviation": null}]}]}]})"));
+    {"paper": null, "result": "r", "n": 1, "mean": 0.25, "deviation": null}]}]},
+    {"title": "U", "columns": [{"title": "alone", "scale": 1, "unit": ""}], "rows": [
+    {"title": "ours", "cells": [{"paper": null, "result": "r", "n": 1, "mean": 0.125}]},
+    {"title": "theirs", "cells": [{"paper": 0.375, "result": null}]}]}]})"));
   const std::string suite = page_of(path("suite"), "of-suite");
   EXPECT_NE(suite.find("<td>50.0 \u00b1 1.0 %</td>"), std::string::npos);
   EXPECT_NE(suite.find("<span class=\"faint\">77.6 %</span>"), std::string::npos);
   EXPECT_NE(suite.find("<td>0.25</td>"), std::string::npos)
       << "four digits where none are asked for";
+  EXPECT_NE(suite.find("share<span class=\"faint\">, paper</span>"), std::string::npos);
+  EXPECT_EQ(suite.find("alone<span"), std::string::npos)
+      << "rows of the paper alone share a column";
+  EXPECT_NE(suite.find("<td>0.125</td>"), std::string::npos);
+  EXPECT_NE(suite.find("<td><span class=\"faint\">0.375</span></td>"), std::string::npos);
   EXPECT_NE(suite.find("What it says &lt;here&gt;"), std::string::npos);
   EXPECT_NE(suite.find("Not measured yet"), std::string::npos);
 }

@@ -47,7 +47,10 @@ const std::string kPlan = R"({
      "value": "/loss"}
   ],
   "tables": [{"title": "Tiny", "columns": ["instability"],
-              "rows": [{"title": "measured here", "results": ["instability"], "paper": [0.124]}]}]
+              "rows": [{"title": "measured here", "results": ["instability"], "paper": [0.124]}]},
+             {"title": "Apart", "columns": ["instability"],
+              "rows": [{"title": "ours", "results": ["instability"]},
+                       {"title": "theirs", "paper": [0.776]}]}]
 })";
 const Words kAllSteps = {"net-a.3", "net-b.3",    "maps-a.3",    "maps-b.3",
                          "trans.3", "variance.3", "similarity.3"};
@@ -125,6 +128,8 @@ TEST_F(Reproduce, RunsEachStepOnceAndAgainWhatChanged) {
   EXPECT_NE(first.out.find("0.124"), std::string::npos) << first.out;
   EXPECT_NE(text_of(folder_ / "out/tables.md").find("| measured here | 0.124 |"),
             std::string::npos);
+  // Rows of the paper alone need no column of their own.
+  EXPECT_NE(text_of(folder_ / "out/tables.md").find("\n| theirs | 0.776 |\n"), std::string::npos);
   // Where the data lies does not matter, what lies there does.
   const std::string here = found["set"]["data"]["sha256"];
   EXPECT_EQ(here.size(), 64U) << found["set"];

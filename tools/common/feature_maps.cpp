@@ -52,7 +52,7 @@ double MapRow::scale() const {
 
 std::vector<std::pair<std::string, std::string>> MapSheet::columns() const {
   std::vector<std::pair<std::string, std::string>> columns;
-  if (input) columns.emplace_back("net A", "input");
+  if (input) columns.emplace_back("net A", "one of the inputs");
   columns.emplace_back(target, "target");
   columns.emplace_back("y", input ? "rebuilt from A" : "rebuilt");
   for (std::size_t k = 0; k < orders(); ++k)

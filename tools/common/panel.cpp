@@ -133,8 +133,8 @@ void draw_bars(Canvas& canvas, const MapSheet& sheet, const Layout& layout, int 
   const int first = layout.first_map + (sheet.input ? 3 : 2);  // the column of x(0)
   const int width = layout.cell / 3;
   const double text_end = layout.column_x(first) - kGap - 8;
-  canvas.text(text_end, base - 22, "gates: how much of each", kText, kFaint, Align::kRight);
-  canvas.text(text_end, base, "further order is let through", kText, kFaint, Align::kRight);
+  canvas.text(text_end, base - 22, "gates: an order passes its", kText, kFaint, Align::kRight);
+  canvas.text(text_end, base, "own and those to its left", kText, kFaint, Align::kRight);
   for (std::size_t k = 0; k < sheet.orders(); ++k) {
     const int column = layout.column_x(first + static_cast<int>(k));
     const int height = std::max(1, static_cast<int>(std::lround(sheet.bar(k) * kBarHeight)));

@@ -92,8 +92,9 @@ std::string answer(Findings& findings, const std::vector<Comparison>& measured,
                    const std::vector<Comparison>& experiments) {
   std::string text =
       "<p class=\"question\">Two networks look at the same images. How much of network B\u2019s "
-      "features can be computed from network A\u2019s, and through how many "
-      "non-linearities?</p>\n";
+      "features can be computed from network A\u2019s, and through how many non-linearities? A "
+      "Trans-Net, a few convolutions with ReLUs between them, learns to rebuild them; what it adds "
+      "up is split by the ReLUs that it needs.</p>\n";
   std::string cards;
   if (!measured.empty()) {
     const Comparison& one = measured.front();
@@ -108,6 +109,11 @@ std::string answer(Findings& findings, const std::vector<Comparison>& measured,
           fmt::format(". In the {} comparisons of concord-variance below x_delta has from {} to {}",
                       measured.size(), percent(low->share_delta), percent(high->share_delta));
     }
+    if (const auto left = one.left_of_target())
+      about += fmt::format(
+          ". The parts are not independent of each other: of the variance of B itself x_delta is "
+          "{}",
+          percent(*left));
     text += fmt::format("<p class=\"about\">{}.</p>\n", escaped(about));
     if (one.rebuilds_nothing())
       text +=

@@ -16,7 +16,7 @@ std::string channel_table(const std::string& caption, const Json& channels, std:
                           std::size_t end) {
   const std::vector<RankedChannel> all = ranked_channels(channels);
   HtmlTable table(caption, {"rank", "channel", "share of x_delta", "shares of the variance",
-                            "Var(B)", "Var(x_delta)"});
+                            "Var(B)", "Var(x_delta)", "Var(x_delta) / Var(B)"});
   for (std::size_t i = begin; i < std::min(end, all.size()); ++i) {
     const RankedChannel& channel = all[i];
     std::vector<double> shares;
@@ -24,7 +24,8 @@ std::string channel_table(const std::string& caption, const Json& channels, std:
       shares.push_back(channel.total > 0 ? order / channel.total : 0);
     table.row({std::to_string(i + 1), std::to_string(channel.number), percent(channel.share()),
                Html::markup(share_bar(shares, channel.share())),
-               channels.contains("target") ? number(channel.target) : "-", number(channel.delta)});
+               channels.contains("target") ? number(channel.target) : "-", number(channel.delta),
+               channel.target > 0 ? percent(channel.delta / channel.target) : "-"});
   }
   return table.to_string();
 }

@@ -107,8 +107,8 @@ std::string share_legend(std::size_t orders) {
         fmt::format("<li><i class=\"key\" style=\"background:{}\"></i><b>x({})</b> needs {}</li>",
                     order_colour(k), k, tool::relus(k));
   return "<ul class=\"legend\">" + text +
-         "<li><i class=\"key\" style=\"background:var(--delta)\"></i><b>x_delta</b> cannot be "
-         "computed from A</li></ul>\n";
+         "<li><i class=\"key\" style=\"background:var(--delta)\"></i><b>x_delta</b> was not "
+         "found in A</li></ul>\n";
 }
 
 std::string comparison_table(const std::string& caption,
@@ -118,6 +118,7 @@ std::string comparison_table(const std::string& caption,
   for (std::size_t k = 0; k < orders; ++k) header.emplace_back(fmt::format("Var(x({}))", k));
   header.emplace_back("Var(x_delta)");
   header.emplace_back("Var(B)");
+  header.emplace_back("Var(x_delta) / Var(B)");
   HtmlTable table(caption, header);
   bool nothing = false;
   for (const Comparison& comparison : comparisons) {
@@ -133,6 +134,8 @@ std::string comparison_table(const std::string& caption,
       cells.emplace_back(k < comparison.orders.size() ? number(comparison.orders[k]) : "");
     cells.emplace_back(number(comparison.delta));
     cells.emplace_back(comparison.target ? number(*comparison.target) : "-");
+    const auto left = comparison.left_of_target();
+    cells.emplace_back(left ? percent(*left) : "-");
     nothing = nothing || comparison.rebuilds_nothing();
     table.row(cells);
   }

@@ -26,6 +26,10 @@ struct Comparison {
 
   // The Trans-Net is no better than to rebuild nothing.
   bool rebuilds_nothing() const { return target && delta > *target; }
+  // Var(x_delta) / Var(B), where Var(B) is known and not 0.
+  std::optional<double> left_of_target() const {
+    return target && *target > 0 ? std::optional(delta / *target) : std::nullopt;
+  }
 };
 
 // Of an object with var_orders, var_delta and so on. Throws nlohmann's exceptions where it is none.

@@ -158,8 +158,8 @@ Section refinement_section(Findings& findings) {
     const auto itself = [&](const char* key, const char* words) {
       const Json network = json.value(key, Json());
       if (network.is_object())
-        refinement_row(table, fmt::format("{} itself, {}", words, text_of(network, "arch")), Json(),
-                       network, Json());
+        refinement_row(table, fmt::format("{} itself, {}", words, text_of(network, "arch")),
+                       network, Json(), Json());
     };
     itself("a", "A");
     itself("b", "B");

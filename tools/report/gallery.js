@@ -137,8 +137,8 @@
     const total = (i) => orders.reduce((sum, order) => sum + order[i], delta[i]);
     const share = (part, i) => (total(i) > 0 ? part[i] / total(i) : 0);
     return {
-      energy: { name: "energy", of: (i) => target.energy[i], text: (v) => shortNumber(v) },
-      delta: { name: "inconsistency", of: (i) => share(delta, i), text: percent },
+      energy: { name: "energy (variance)", of: (i) => target.energy[i], text: (v) => shortNumber(v) },
+      delta: { name: "inconsistency (share of x_delta)", of: (i) => share(delta, i), text: percent },
       ...Object.fromEntries(orders.map((order, k) => [
         "x" + k, { name: `share of x(${k})`, of: (i) => share(order, i), text: percent }])),
       number: { name: "number", of: (i) => -target.channels[i], text: () => "" },
@@ -440,7 +440,7 @@
   element("maps").addEventListener("pointerdown", point);
   element("maps").addEventListener("keydown", (event) => {
     const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-    if (!(event.key in moves) || maps.length === 0) return;
+    if (!(event.key in moves) || maps.length === 0 || isShortcut(event)) return;
     const [down, right] = moves[event.key];
     const first = state.row < 0;
     state.row = first ? 0 : Math.max(0, state.row + down);
@@ -461,10 +461,12 @@
       link.href = "#" + new URLSearchParams(wanted);
       // What else was chosen stays.
       link.addEventListener("click", (event) => {
+        if (isShortcut(event)) return; // into a tab of its own
         event.preventDefault();
         selection.write(wanted);
         readAddress();
         goToSection();
+        element("maps").focus({ preventScroll: true });
       });
       cell.replaceChildren(link);
     }

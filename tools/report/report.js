@@ -27,6 +27,9 @@ function setTheme(theme) {
 }
 setTheme(selection.read().get("theme"));
 
+// With these keys an event is the browser's: Alt and the left arrow go back.
+const isShortcut = (event) => event.altKey || event.ctrlKey || event.metaKey || event.shiftKey;
+
 // Four significant digits, or per cent.
 function shortNumber(value, share) {
   return share ? (100 * value).toFixed(1) + " %" : String(Number(value.toPrecision(4)));
@@ -71,7 +74,7 @@ function watchChart(figure) {
   svg.addEventListener("pointerdown", showNearest);
   figure.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1, Home: -epochs.length, End: epochs.length };
-    if (!(event.key in step)) return;
+    if (!(event.key in step) || isShortcut(event)) return;
     show(at < 0 && event.key === "ArrowLeft" ? epochs.length - 1 : at + step[event.key]);
     event.preventDefault();
   });

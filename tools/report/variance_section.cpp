@@ -41,15 +41,21 @@ std::string paper_text(const Json& cell, const Json& column) {
 std::string suite_table(const Json& table) {
   const Json& columns = table.at("columns");
   const Json& rows = table.at("rows");
-  std::vector<bool> paper(columns.size());
+  // Whether any row has a value of both: where rows are either's, they share a column.
+  const auto is_ours = [](const Json& cell) {
+    return cell.contains("result") && !cell["result"].is_null();
+  };
+  std::vector<bool> beside(columns.size());
   for (const Json& row : rows)
-    for (std::size_t i = 0; i < columns.size(); ++i)
-      paper[i] = paper[i] || number_of(row.at("cells").at(i), "paper").has_value();
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const Json& cell = row.at("cells").at(i);
+      beside[i] = beside[i] || (number_of(cell, "paper") && is_ours(cell));
+    }
   std::vector<Html> header = {""};
   for (std::size_t i = 0; i < columns.size(); ++i) {
     const std::string title = columns[i].at("title").get<std::string>();
     header.emplace_back(title);
-    if (paper[i])
+    if (beside[i])
       header.push_back(Html::markup(escaped(title) + "<span class=\"faint\">, paper</span>"));
   }
   HtmlTable result(table.at("title").get<std::string>(), header);
@@ -57,10 +63,10 @@ std::string suite_table(const Json& table) {
     std::vector<Html> cells = {row.at("title").get<std::string>()};
     for (std::size_t i = 0; i < columns.size(); ++i) {
       const Json& cell = row.at("cells").at(i);
-      cells.emplace_back(measured_text(cell, columns[i]));
-      if (paper[i])
-        cells.push_back(Html::markup("<span class=\"faint\">" +
-                                     escaped(paper_text(cell, columns[i])) + "</span>"));
+      const Html paper = Html::markup("<span class=\"faint\">" +
+                                      escaped(paper_text(cell, columns[i])) + "</span>");
+      cells.push_back(is_ours(cell) || beside[i] ? Html(measured_text(cell, columns[i])) : paper);
+      if (beside[i]) cells.push_back(paper);
     }
     result.row(cells);
   }
@@ -92,8 +98,11 @@ Section variance_section(const std::vector<Comparison>& measured,
   section.body =
       "<p>B\u2019s features are the sum x(0) + x(1) + \u2026 + x_delta. The bars are the "
       "parts\u2019 "
-      "shares in the sum of their variances, over held-out images; the instability is the share of "
-      "x_delta.</p>\n" +
+      "shares in the sum of their variances, over held-out images; the instability, the "
+      "paper\u2019s "
+      "measure, is the share of x_delta. The parts are not independent of each other, so that this "
+      "sum is not Var(B): what is missing of B itself is Var(x_delta) / Var(B), in the last column."
+      "</p>\n" +
       share_legend(most_orders(all));
   if (!measured.empty()) section.body += comparison_table("Measured by concord-variance", measured);
   if (!experiments.empty())
@@ -112,8 +121,8 @@ Section suite_section(Findings& findings) {
     for (const Json& result : finding.json.at("results"))
       several = several || number_of(result, "n").value_or(0) > 1;
     body += fmt::format(
-        "<p>The plan <b>{}</b>. {} Where the paper gives a value it stands beside, in grey; the "
-        "paper is Liang et al., ICLR 2020.</p>\n",
+        "<p>The plan <b>{}</b>. {} The paper\u2019s values are in grey; the paper is Liang et al., "
+        "ICLR 2020.</p>\n",
         escaped(text_of(finding.json, "plan")),
         several ? "Values are means \u00b1 the deviation over repetitions."
                 : "Each value is of one run: there is no deviation.");

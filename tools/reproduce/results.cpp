@@ -65,9 +65,11 @@ std::string formatted(const Measured& measured, const Column& column) {
   return formatted(*mean, bare) + " ± " + formatted(*deviation, bare) + column.unit;
 }
 
-bool has_paper(const ResultTable& table, std::size_t column) {
-  return std::any_of(table.rows.begin(), table.rows.end(),
-                     [&](const Row& row) { return row.cells[column].paper.has_value(); });
+// Whether any row has a value of both: where rows are either's, they share a column.
+bool stands_beside(const ResultTable& table, std::size_t column) {
+  return std::any_of(table.rows.begin(), table.rows.end(), [&](const Row& row) {
+    return row.cells[column].paper && row.cells[column].result;
+  });
 }
 
 Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
@@ -207,7 +209,7 @@ std::vector<std::vector<std::string>> rows_of(const ResultTable& table,
                                               const std::vector<Measured>& measured) {
   std::vector<std::vector<std::string>> rows(1, {""});
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
-    if (has_paper(table, i)) rows.front().push_back(table.columns[i].title + ", paper");
+    if (stands_beside(table, i)) rows.front().push_back(table.columns[i].title + ", paper");
     rows.front().push_back(table.columns[i].title);
   }
   for (const Row& row : table.rows) {
@@ -216,9 +218,13 @@ std::vector<std::vector<std::string>> rows_of(const ResultTable& table,
       const Cell& cell = row.cells[i];
       const Column& column = table.columns[i];
       // The paper's values stand in the plan as the table shows them.
-      if (has_paper(table, i))
-        cells.push_back(cell.paper ? fmt::format("{:g}", *cell.paper) + column.unit : "-");
-      cells.push_back(cell.result ? formatted(measured[*cell.result], column) : "-");
+      const std::string paper =
+          cell.paper ? fmt::format("{:g}", *cell.paper) + column.unit : std::string("-");
+      if (stands_beside(table, i)) cells.push_back(paper);
+      const bool ours = cell.result || stands_beside(table, i);
+      cells.push_back(!ours         ? paper
+                      : cell.result ? formatted(measured[*cell.result], column)
+                                    : "-");
     }
     rows.push_back(std::move(cells));
   }
