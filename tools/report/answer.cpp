@@ -93,7 +93,8 @@ std::string answer(Findings& findings, const std::vector<Comparison>& measured,
   std::string text =
       "<p class=\"question\">Two networks look at the same images. How much of network B\u2019s "
       "features can be computed from network A\u2019s, and through how many non-linearities? A "
-      "Trans-Net, a few convolutions with ReLUs between them, learns to rebuild them; what it finds "
+      "Trans-Net, a few convolutions with ReLUs between them, learns to rebuild them; what it "
+      "finds "
       "is split by how many ReLUs it needs.</p>\n";
   std::string cards;
   if (!measured.empty()) {
