@@ -124,7 +124,12 @@ void write_page(const fs::path& file, report::Findings& findings,
                 const report::PageOptions& options) {
   const std::string page = report::make_page(findings, gallery, options);
   write_file(file, page);
-  note("{}: {:.2f} MB", file.string(), static_cast<double>(page.size()) / 1e6);
+  const double megabytes = static_cast<double>(page.size()) / 1e6;
+  if (static_cast<std::int64_t>(page.size()) > options.max_bytes)
+    warn("{}: {:.2f} MB, more than --max-size {:.2f}: the page takes that without any map",
+         file.string(), megabytes, static_cast<double>(options.max_bytes) / 1e6);
+  else
+    note("{}: {:.2f} MB", file.string(), megabytes);
 }
 
 // One Trans-Net and two stores: a picture and a page of it.

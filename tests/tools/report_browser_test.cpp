@@ -351,6 +351,26 @@ TEST_F(ReportBrowser, RankedChannelsLeadToTheirMaps) {
   EXPECT_EQ(seen["direction"], "ba");
 }
 
+TEST_F(ReportBrowser, SaysThatAPageIsDamaged) {
+  std::string page = make("cut");
+  const std::string id = "maps-0";
+  const std::size_t begin = page.find("id=\"" + id + "\">") + id.size() + 6;
+  const std::size_t end = page.find("</script>", begin);
+  page.erase(begin + (end - begin) / 2, (end - begin) / 3);
+  const Json seen = drive(page, R"(
+    seen.told = !document.getElementById("damaged").hidden;
+    seen.shown = all("#maps figure").length;
+    if (document.querySelectorAll("#direction input")[1].disabled) throw new Error("no other way");
+    all("#direction input")[1].click();
+    await shown();
+    seen.other = !document.getElementById("damaged").hidden;
+    seen.maps = all("#maps figure").length;)");
+  EXPECT_EQ(seen["told"], true);
+  EXPECT_EQ(seen["shown"], 0);
+  EXPECT_EQ(seen["other"], false) << "what is whole is shown";
+  EXPECT_EQ(seen["maps"], 8);
+}
+
 // The sections' links keep what is chosen, and an address leads to both.
 TEST_F(ReportBrowser, SectionsKeepTheSelection) {
   const std::string page = make("sections");

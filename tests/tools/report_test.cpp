@@ -335,6 +335,16 @@ TEST_F(Report, SizeIsLimited) {
   }
 }
 
+TEST_F(Report, SaysWhereTheLimitCannotBeKept) {
+  const ProgramResult run = visualize(
+      {"--report", path("runs"), "--output-dir", path("over"), "--max-size", "0.1", "--quiet"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  if (text_of(path("over/index.html")).size() > 100'000U)
+    EXPECT_NE(run.err.find("more than --max-size 0.10"), std::string::npos) << run.err;
+  else
+    EXPECT_EQ(run.err, "");
+}
+
 TEST_F(Report, ShowsWhatIsAskedFor) {
   const Json gallery = gallery_of(make(
       "asked", {"--images", "1,val/blue/02.png", "--channels", "3,0", "--title", "Mine & yours"}));

@@ -58,6 +58,7 @@
     const { buffer, byteOffset, byteLength } = bytesOf(id + "-steps");
     const steps = new DataView(buffer, byteOffset, byteLength);
     const values = addForetold(await inflated(bytesOf(id)), width, height);
+    if (values.length !== (byteLength / 4) * width * height) throw new Error(`${id} is incomplete`);
     blocks.set(id, { values, width, height,
                      steps: Float32Array.from({ length: steps.byteLength / 4 },
                                               (_, i) => steps.getFloat32(4 * i, true)) });
@@ -111,6 +112,11 @@
   // No more digits than the step of 8 bits leaves any meaning.
   function decimals(step) {
     return step > 0 ? Math.max(0, Math.min(12, Math.ceil(-Math.log10(step)))) : 0;
+  }
+  // Two digits, never less than the value.
+  function roundedUp(value) {
+    const unit = value > 0 ? 10 ** (Math.floor(Math.log10(value)) - 1) : 1;
+    return Number((Math.ceil(value / unit - 1e-9) * unit).toPrecision(2));
   }
   function valueText(value, step) {
     if (Number.isNaN(value)) return "no number";
@@ -263,7 +269,7 @@
       { title: `net ${target}, channel ${to.channels[state.channel]}`, note: "the target", map: b },
       { title: "y", note: `rebuilt from ${source}`, map: difference(b, delta) },
       ...orders,
-      { title: "x_delta", note: `not in ${source}`, map: delta },
+      { title: "x_delta", note: `not found in ${source}`, map: delta },
     ];
   }
   // Maps that are shown for the first time are unpacked first.
@@ -272,10 +278,17 @@
     const unread = blocksOf(one).filter(([id]) => !blocks.has(id));
     if (unread.length > 0) {
       element("maps").setAttribute("aria-busy", "true");
-      await Promise.all(unread.map(([id, side]) => readBlock(id, side)));
+      try {
+        await Promise.all(unread.map(([id, side]) => readBlock(id, side)));
+      } catch {
+        element("maps").setAttribute("aria-busy", "false");
+        element("damaged").hidden = false;
+        return;
+      }
       if (one !== direction()) return; // another was chosen meanwhile, and draws itself
     }
     element("maps").setAttribute("aria-busy", "false");
+    element("damaged").hidden = true;
     showMaps();
   }
   function showMaps() {
@@ -313,8 +326,8 @@
     const steps = maps.map(({ map }) => (map.step + 10 ** -decimals(map.step)) / 2);
     element("rounding").textContent =
       "Feature values have no unit. They are kept in 8 bits, exact to \u00b1 " +
-      `${Number(Math.min(...steps).toPrecision(2))} in the weakest of these maps and to \u00b1 ` +
-      `${Number(Math.max(...steps).toPrecision(2))} in the strongest, so that parts may differ from their ` +
+      `${roundedUp(Math.min(...steps))} in the weakest of these maps and to \u00b1 ` +
+      `${roundedUp(Math.max(...steps))} in the strongest, so that parts may differ from their ` +
       "sum in the last digits.";
   }
   // The values of all maps at one place, given in the target's rows and columns.

@@ -42,6 +42,8 @@ smoothed.</p>
 here.</p></noscript>
 <p class="warning" id="too-old" hidden>The gallery needs a browser of 2023 or later, one that can
 unpack data (DecompressionStream).</p>
+<p class="warning" id="damaged" hidden>These maps cannot be read: the page is damaged. Make it again
+with concord-visualize, or fetch it again.</p>
 <div id="gallery" class="gallery" hidden>
 <div class="controls">
 <label class="wide">networks <select id="pair"></select></label>

@@ -21,6 +21,10 @@ function goToSection() {
   if (id) document.getElementById(id)?.scrollIntoView();
 }
 
+// A gallery goes there again when it has its height.
+addEventListener("load", goToSection);
+addEventListener("hashchange", goToSection);
+
 function setTheme(theme) {
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;
