@@ -220,7 +220,7 @@
       bar.append(...shares(i).map(([name, share], k, all) => {
         const part = make("i", { title: `${name}: ${percent(share)}` });
         part.style.flex = `${Math.max(share, 1e-5)} 0 0`;
-        part.style.background = k + 1 === all.length ? "var(--delta)" : `var(--o${Math.min(k, 3)})`;
+        part.style.background = k + 1 === all.length ? "var(--delta)" : `var(--o${Math.min(k, 5)})`;
         return part;
       }));
       return radio("channel", i, i === state.channel,

@@ -135,7 +135,7 @@ std::string HtmlTable::to_string() const {
 }
 
 std::string order_colour(std::size_t k) {
-  return fmt::format("var(--o{})", std::min<std::size_t>(k, 3));
+  return fmt::format("var(--o{})", std::min<std::size_t>(k, 5));
 }
 
 std::string share_bar(const std::vector<double>& orders, double delta) {
