@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <numeric>
 
 #include "analysis/channel_variance.h"
 #include "data/files.h"
@@ -15,6 +14,8 @@
 #include "tools/common/run_directory.h"
 #include "tools/common/terminal.h"
 #include "tools/common/trans_net_file.h"
+#include "tools/report/channel_ranking.h"
+#include "tools/report/gallery_maps.h"
 #include "tools/report/page.h"
 #include "tools/report/photographs.h"
 
@@ -36,34 +37,21 @@ struct Options {
 
 constexpr std::int64_t kBatch = 64;  // rows read at a time
 
-std::vector<std::int64_t> chosen_channels(const std::string& wanted, const FeatureStore& target) {
+std::vector<std::int64_t> chosen_channels(const std::string& text, const FeatureStore& target) {
   const std::int64_t channels = target.shape()[1];
-  std::vector<std::int64_t> result;
-  if (wanted.starts_with("best:")) {
-    const std::int64_t count = whole_number(wanted.substr(5));
-    check_usage(count > 0, "--channels {}: give best:N or indices", wanted);
-    ChannelVariance variance;
-    for (std::int64_t begin = 0; begin < target.size(); begin += kBatch) {
-      stop_if_interrupted();
-      variance.add(as_maps(target.rows(begin, std::min(target.size(), begin + kBatch))));
-    }
-    const std::vector<double> values = variance.channels();
-    result.resize(values.size());
-    std::iota(result.begin(), result.end(), 0);
-    std::stable_sort(result.begin(), result.end(), [&](std::int64_t x, std::int64_t y) {
-      return values[static_cast<std::size_t>(x)] > values[static_cast<std::size_t>(y)];
-    });
-    result.resize(static_cast<std::size_t>(std::min(count, channels)));
-    return result;
+  const report::WantedChannels wanted(text);
+  if (wanted.listed) {
+    for (const std::int64_t channel : *wanted.listed)
+      check(channel < channels, "--channels {}: there are channels 0 to {}", channel, channels - 1);
+    return *wanted.listed;
   }
-  for (std::size_t begin = 0; begin <= wanted.size();) {
-    const std::size_t end = std::min(wanted.find(',', begin), wanted.size());
-    const std::int64_t channel = whole_number(wanted.substr(begin, end - begin));
-    check_usage(channel >= 0, "--channels {}: give best:N or indices", wanted);
-    check(channel < channels, "--channels {}: there are channels 0 to {}", channel, channels - 1);
-    result.push_back(channel);
-    begin = end + 1;
+  ChannelVariance variance;
+  for (std::int64_t begin = 0; begin < target.size(); begin += kBatch) {
+    stop_if_interrupted();
+    variance.add(as_maps(target.rows(begin, std::min(target.size(), begin + kBatch))));
   }
+  std::vector<std::int64_t> result = report::ranked_by(variance.channels());
+  result.resize(static_cast<std::size_t>(std::min(wanted.count, channels)));
   return result;
 }
 
@@ -181,7 +169,7 @@ void show_trans_net(const Options& options) {
 
 // Everything that lies in the folders: a page.
 void show_folders(const Options& options) {
-  report::check_channels(page_options(options).gallery.channels);
+  report::WantedChannels(page_options(options).gallery.channels);  // before anything is read
   report::Findings findings = report::find(options.report);
   const RunDirectory directory(options.run, {"index.html"});
   const fs::path page = directory.path() / "index.html";

@@ -9,18 +9,16 @@
 #include <cmath>
 #include <optional>
 
+#include "tests/tools/published_colours.h"
+
 namespace concord::tool {
 namespace {
 
-using Rgb = std::array<int, 3>;
-constexpr Rgb kMost = {103, 0, 31};
-constexpr Rgb kLeast = {5, 48, 97};
-constexpr Rgb kWhite = {255, 255, 255};
-
-Rgb at(const Image& image, int x, int y) {
-  const std::uint8_t* pixel = image.pixel(x, y);
-  return {pixel[0], pixel[1], pixel[2]};
-}
+using test::colour_at;
+using test::kLeast;
+using test::kMost;
+using test::kWhite;
+using test::Rgb;
 
 struct Rectangle {
   int x = 0, y = 0, width = 0, height = 0;
@@ -31,11 +29,11 @@ std::optional<Rectangle> find_block(const Image& image, const Rgb& colour, int s
                                     int from_x = 0) {
   for (int y = 0; y + side <= image.height; ++y)
     for (int x = from_x; x + side <= image.width; ++x) {
-      if (at(image, x, y) != colour) continue;
+      if (colour_at(image, x, y) != colour) continue;
       Rectangle found{x, y, 0, 0};
-      while (x + found.width < image.width && at(image, x + found.width, y) == colour)
+      while (x + found.width < image.width && colour_at(image, x + found.width, y) == colour)
         ++found.width;
-      while (y + found.height < image.height && at(image, x, y + found.height) == colour)
+      while (y + found.height < image.height && colour_at(image, x, y + found.height) == colour)
         ++found.height;
       if (found.width >= side && found.height >= side) return found;
     }
@@ -45,7 +43,7 @@ std::optional<Rectangle> find_block(const Image& image, const Rgb& colour, int s
 void expect_block(const Image& image, const Rectangle& where, const Rgb& colour) {
   for (int y = where.y; y < where.y + where.height; ++y)
     for (int x = where.x; x < where.x + where.width; ++x)
-      ASSERT_EQ(at(image, x, y), colour) << x << ", " << y;
+      ASSERT_EQ(colour_at(image, x, y), colour) << x << ", " << y;
 }
 
 FeatureMap map_of(int width, int height, std::vector<float> values) {
@@ -82,13 +80,13 @@ TEST(Panel, ValuesAreEqualBlocksOfTheirColours) {
   expect_block(panel, {most->x, most->y, side, side}, kMost);
   expect_block(panel, {most->x + side, most->y, side, side}, kLeast);
   expect_block(panel, {most->x, most->y + side, side, side}, kWhite);
-  const Rgb half = at(panel, most->x + side, most->y + side);
+  const Rgb half = colour_at(panel, most->x + side, most->y + side);
   EXPECT_NEAR(half[0], 229, 0.51);
   EXPECT_NEAR(half[1], 130.5, 0.51);
   EXPECT_NEAR(half[2], 103.5, 0.51);
   expect_block(panel, {most->x + side, most->y + side, side, side}, half);
-  EXPECT_NE(at(panel, most->x - 1, most->y), kMost) << "the frame";
-  EXPECT_NE(at(panel, most->x + 2 * side, most->y), kLeast);
+  EXPECT_NE(colour_at(panel, most->x - 1, most->y), kMost) << "the frame";
+  EXPECT_NE(colour_at(panel, most->x + 2 * side, most->y), kLeast);
 }
 
 TEST(Panel, TheColourBarGoesFromEndToEndThroughWhite) {
@@ -97,19 +95,19 @@ TEST(Panel, TheColourBarGoesFromEndToEndThroughWhite) {
   ASSERT_TRUE(map.has_value());
   // Only the bar has the red end.
   int x = 0;
-  while (x < panel.width && at(panel, x, map->y) != kMost) ++x;
+  while (x < panel.width && colour_at(panel, x, map->y) != kMost) ++x;
   ASSERT_LT(x, panel.width);
   const int bottom = map->y + map->height - 1;
-  EXPECT_EQ(at(panel, x, bottom), kLeast);
+  EXPECT_EQ(colour_at(panel, x, bottom), kLeast);
   const double middle = (map->y + bottom) / 2.0;
   for (const double y : {std::floor(middle), std::ceil(middle)})
-    for (const int part : at(panel, x, static_cast<int>(y))) EXPECT_GE(part, 250);
+    for (const int part : colour_at(panel, x, static_cast<int>(y))) EXPECT_GE(part, 250);
   int width = 0;
-  while (at(panel, x + width, map->y) == kMost) ++width;
+  while (colour_at(panel, x + width, map->y) == kMost) ++width;
   EXPECT_GE(width, 12);
   for (int y = map->y; y <= bottom; ++y) {
-    const Rgb colour = at(panel, x, y);
-    EXPECT_EQ(at(panel, x + width - 1, y), colour);
+    const Rgb colour = colour_at(panel, x, y);
+    EXPECT_EQ(colour_at(panel, x + width - 1, y), colour);
     if (y < middle - 1) {
       EXPECT_GE(colour[0], colour[2]) << "red above 0";
     }
@@ -162,7 +160,7 @@ TEST(Panel, GrowsWithRowsAndOrdersAndBearsLongNames) {
   const Image full = draw_panel(named);
   EXPECT_EQ(full.width, one.width);
   for (int y = 0; y < full.height; ++y)
-    ASSERT_EQ(at(full, full.width - 4, y), kWhite) << "text runs into the margin, row " << y;
+    ASSERT_EQ(colour_at(full, full.width - 4, y), kWhite) << "text runs into the margin, row " << y;
 }
 
 }  // namespace

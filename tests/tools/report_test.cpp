@@ -335,6 +335,13 @@ TEST_F(Report, SizeIsLimited) {
   }
 }
 
+TEST_F(Report, SaysWhereNoListedChannelIs) {
+  const ProgramResult run =
+      visualize({"--report", path("runs"), "--output-dir", path("none"), "--channels", "3,9"});
+  expect_failure(run, 0, {"--channels 3,9", "has channels 0 to 2", "vary most"});
+  EXPECT_EQ(run.err.find("0 to 3"), std::string::npos) << "channel 3 is one of the other's four";
+}
+
 TEST_F(Report, SaysWhereTheLimitCannotBeKept) {
   write_run(path("long/train"), "concord-train", Json::object(),
             {{"command", std::string(150'000, 'x')}});

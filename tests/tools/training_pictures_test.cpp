@@ -1,27 +1,24 @@
-// Pictures of a training: known maps, and the pixels that must be there. Colours are those that
-// ColorBrewer published for RdBu (11 classes), with white in the middle.
+// Pictures of a training: known maps, and the pixels that must be there.
 
 #include "tools/common/training_pictures.h"
 
 #include <gtest/gtest.h>
 
-#include <array>
-
 #include "engine/layers.h"
+#include "tests/tools/published_colours.h"
 
 namespace concord::tool {
 namespace {
 
-using Rgb = std::array<int, 3>;
-constexpr Rgb kMost = {103, 0, 31};
-constexpr Rgb kLeast = {5, 48, 97};
-constexpr Rgb kWhite = {255, 255, 255};
+using test::colour_at;
+using test::kLeast;
+using test::kMost;
+using test::kWhite;
+using test::Rgb;
 
 // Maps of 4x4 are drawn in blocks of 28 pixels, 120 from one to the next.
 Rgb block(const Image& image, int column, int row, int x, int y) {
-  const std::uint8_t* pixel =
-      image.pixel(8 + 120 * column + 28 * x + 14, 22 + 120 * row + 28 * y + 14);
-  return {pixel[0], pixel[1], pixel[2]};
+  return colour_at(image, 8 + 120 * column + 28 * x + 14, 22 + 120 * row + 28 * y + 14);
 }
 
 TEST(DrawReplacement, ShowsBWhatIsGivenAndTheDifference) {

@@ -85,6 +85,7 @@ class Gallery {
     tool::Progress progress("maps", 2 * count, "Trans-Nets");
     sources_ = read_gallery(directions, options_, findings_, progress);
     if (sources_.trans_nets.empty()) return "";
+    tell_where_no_channel_is_listed();
     amount_ = {most_images(), wanted_.count};
     const GalleryAmount whole = amount_;
     const std::size_t all = sources_.trans_nets.size();
@@ -174,6 +175,16 @@ class Gallery {
         amount_.channels, whole.channels, amount_.images, whole.images,
         dropped == 0 ? ""
                      : fmt::format(", and {} Trans-Net{} less", dropped, dropped > 1 ? "s" : "")));
+  }
+
+  void tell_where_no_channel_is_listed() {
+    if (!wanted_.listed) return;
+    const std::int64_t least = *std::min_element(wanted_.listed->begin(), wanted_.listed->end());
+    for (const GalleryNetwork& network : sources_.networks)
+      if (const std::int64_t channels = network.features.maps.dim(1); least >= channels)
+        tell(fmt::format(
+            "--channels {}: {} has channels 0 to {}; those of it that vary most are shown.",
+            options_.channels, network.features.words, channels - 1));
   }
 
   void tell(const std::string& note) {
@@ -299,8 +310,6 @@ class Gallery {
 };
 
 }  // namespace
-
-void check_channels(const std::string& wanted) { WantedChannels check(wanted); }
 
 std::string make_gallery(const std::vector<GalleryDirection>& directions,
                          const GalleryOptions& options, std::int64_t bytes, Findings& findings) {

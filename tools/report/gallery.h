@@ -10,9 +10,6 @@
 
 namespace concord::report {
 
-// Throws UsageError unless the text is best:N or numbers apart by commas.
-void check_channels(const std::string& wanted);
-
 // The markup of the data: a JSON <script id="gallery-data"> and two of text for each block of maps,
 // N its values and N-steps its steps (EncodedMaps::values_text, steps_text),
 //

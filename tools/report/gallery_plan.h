@@ -16,10 +16,7 @@ struct GallerySide {
   std::string weights, layer;  // its checkpoint, and where its features are taken
   std::string words;           // "resnet18 layer2, seed 0"
 
-  bool operator==(const GallerySide& other) const {
-    return store == other.store && weights == other.weights && layer == other.layer &&
-           words == other.words;
-  }
+  bool operator==(const GallerySide& other) const = default;
 };
 
 // A Trans-Net from one network's features to the other's.
